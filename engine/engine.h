@@ -1,0 +1,185 @@
+// The engine's public face, and the only engine header that other folders include.
+//
+//   struct vocab   a tokenizer and chat template; exists without a device or weights
+//   struct engine  a model loaded on a Vulkan device, with a KV cache for n_seqs sequences
+//
+// A sequence is a growing row of tokens whose keys and values are cached. engine_run appends
+// tokens to one or more sequences and returns next-token logits. Nothing here prints or exits.
+// An engine is used by one thread at a time; long calls poll cancel_requested() (base/cancel.h).
+#ifndef LECTERN_ENGINE_H
+#define LECTERN_ENGINE_H
+
+#include "base/err.h"
+#include "base/progress.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// ---------------------------------------------------------------- vocabulary and chat templates
+
+struct vocab;
+
+struct tokens { // a growing array; zero-initialise, tokens_free when done
+    int32_t *ids;
+    size_t n, cap;
+};
+bool tokens_push(struct tokens *t, int32_t id, struct err *e);
+void tokens_free(struct tokens *t);
+
+// Reads the tokenizer of a GGUF file, which may hold nothing else. Close with vocab_close.
+bool vocab_open(const char *path, struct vocab **out, struct err *e);
+void vocab_close(struct vocab *v);
+
+uint32_t vocab_size(const struct vocab *v);
+int32_t vocab_bos(const struct vocab *v); // -1 when the file names none
+int32_t vocab_eos(const struct vocab *v); // -1 when the file names none
+bool vocab_adds_bos(const struct vocab *v); // the file's rule for plain prompts
+bool vocab_is_eog(const struct vocab *v, int32_t id); // ends a generation: EOS, <|eot_id|>, ...
+bool vocab_is_special(const struct vocab *v, int32_t id); // control token: no text of its own
+
+enum {
+    TOK_SPECIAL = 1, // "<|im_start|>" in the text is recognised as that token
+    TOK_ADD_BOS = 2, // put BOS first if the file says so and the text does not begin with it
+};
+// Appends the ids of text[0..size) to *out. Bytes that are not UTF-8 are kept as bytes.
+bool vocab_tokenize(const struct vocab *v, const char *text, size_t size, unsigned flags,
+                    struct tokens *out, struct err *e);
+
+// The raw bytes of one token, which may be part of a character. with_special: control tokens
+// give their names, else nothing. Borrowed until vocab_close. Ids out of range give nothing.
+const char *vocab_piece(const struct vocab *v, int32_t id, bool with_special, size_t *size);
+
+// Text of ids[0..n) as a malloc'ed string, zero-terminated; caller frees. A SentencePiece vocabulary's
+// leading space is removed when the first id is at the start of the text (strip_lead).
+bool vocab_detokenize(const struct vocab *v, const int32_t *ids, size_t n, bool with_special,
+                      bool strip_lead, char **out, size_t *size, struct err *e);
+
+struct chat_message {
+    const char *role; // "system", "user" or "assistant"
+    const char *text;
+};
+// The template recognised from the file: "chatml", "llama3", "llama2", or NULL when there is
+// none or it is not recognised.
+const char *vocab_chat_template(const struct vocab *v);
+// Renders messages, with the assistant's opening behind them when add_assistant. name = NULL
+// takes the file's own template; else one of the names above. Caller frees *out. The text holds
+// special tokens by name and the BOS where the template has it: tokenize it with TOK_SPECIAL.
+bool vocab_chat(const struct vocab *v, const char *name, const struct chat_message *msg, size_t n,
+                bool add_assistant, char **out, struct err *e);
+
+// ------------------------------------------------------------------------------------- devices
+
+struct engine_device {
+    uint32_t index;   // for --device
+    char name[256];   // VkPhysicalDeviceProperties.deviceName
+    char driver[256]; // driver name and version text
+    char type[16];    // "discrete", "integrated", "virtual", "cpu", "other"
+    char uuid[33];    // deviceUUID, lower-case hex
+    uint32_t tier;    // 0 to 3, see engine/ARCHITECTURE.md
+    uint32_t api_version;    // VK_MAKE_API_VERSION form
+    uint32_t subgroup_size;
+    uint64_t heap_bytes;     // largest DEVICE_LOCAL heap
+    uint64_t budget_bytes;   // VK_EXT_memory_budget of that heap, else heap_bytes
+    bool budget_known;       // budget_bytes comes from the driver
+    uint64_t max_buffer_range;    // maxStorageBufferRange
+    uint64_t max_allocation;      // maxMemoryAllocationSize
+    uint32_t max_texel_elements;  // maxTexelBufferElements
+    uint32_t max_workgroup;       // maxComputeWorkGroupInvocations
+    uint32_t shared_bytes;        // maxComputeSharedMemorySize
+    bool unified;                 // device memory is host memory
+    bool fp16, int8_dot, coopmat; // what the driver offers, whether used or not
+    bool usable;
+    char why_not[160];            // set when not usable
+};
+// Every Vulkan device, each once (same deviceUUID counted once). Caller frees *out.
+// No Vulkan at all is ERR_DEVICE with a sentence that names the packages.
+bool engine_devices(struct engine_device **out, size_t *n, struct err *e);
+
+// --------------------------------------------------------------------------------- the engine
+
+struct engine;
+
+enum engine_kv { ENGINE_KV_F16, ENGINE_KV_F32 };
+
+struct engine_params {
+    const char *model_path;
+    const char *device;  // NULL: best usable; else an index or part of a name
+    enum engine_kv kv;
+    uint32_t n_ctx;      // positions per sequence; 0: the smaller of training length and 4,096
+    uint32_t n_seqs;     // sequences; 0: 1
+    uint32_t n_batch;    // most tokens computed at once; 0: 512
+    bool validate;       // Khronos validation layer; any message fails the call that caused it
+    struct progress *progress; // may be NULL
+};
+
+struct engine_info {
+    char name[128];      // general.name or the file's base name
+    char arch[32];       // "llama"
+    char file_type[32];  // the most common weight type by bytes: "Q4_1"
+    uint64_t n_params;   // exact, from the tensors
+    uint64_t weight_bytes_file;   // tensor data in the file
+    uint64_t weight_bytes_device; // after repacking
+    uint64_t kv_bytes, scratch_bytes;
+    uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab;
+    uint32_t n_ctx_train, n_ctx, n_seqs, n_batch;
+    float rope_theta, norm_eps;
+    bool tied_output;
+    char load_path[16];  // how kernels read weights: "texel" or "ssbo"
+    double load_s;       // seconds that engine_open took
+};
+
+bool engine_open(const struct engine_params *p, struct engine **out, struct err *e);
+void engine_close(struct engine *g);
+const struct engine_info *engine_info(const struct engine *g);        // borrowed
+const struct engine_device *engine_device(const struct engine *g);    // borrowed
+const struct vocab *engine_vocab(const struct engine *g);             // borrowed
+
+enum engine_logits { LOGITS_NONE, LOGITS_LAST, LOGITS_ALL };
+
+struct engine_item { // append n tokens to sequence seq
+    uint32_t seq;
+    const int32_t *tokens;
+    size_t n;
+    enum engine_logits want;
+};
+// Runs all items, mixed prefill and decode, in as few passes as n_batch allows. A sequence
+// appears at most once. logits: [rows, n_vocab] f32, row-major, one row for a LAST item and n
+// rows for an ALL item, in item order; NULL when no item wants any. On failure the sequences
+// named keep the length they had. A sequence that would pass n_ctx is ERR_ARG.
+bool engine_run(struct engine *g, const struct engine_item *items, size_t n_items, float *logits,
+                struct err *e);
+
+uint32_t engine_seq_len(const struct engine *g, uint32_t seq);
+// Forgets all but the first n positions. n above the length is ERR_ARG.
+bool engine_seq_truncate(struct engine *g, uint32_t seq, uint32_t n, struct err *e);
+// dst becomes the first n positions of src: the KV rows are copied, nothing is computed.
+bool engine_seq_copy(struct engine *g, uint32_t dst, uint32_t src, uint32_t n, struct err *e);
+
+// Bandwidth of the real matvec kernel over the model's largest weight matrix: bytes read, median
+// seconds of `runs` runs after one warm-up run. For the hardware profile.
+bool engine_matvec_speed(struct engine *g, uint32_t runs, double *bytes, double *seconds,
+                         struct err *e);
+
+// ----------------------------------------------------------------------------------- sampling
+
+struct sampler_params {
+    float temperature;  // 0: greedy
+    uint32_t top_k;     // 0: all
+    float top_p;        // 1: all
+    float min_p;        // 0: all
+    uint64_t seed;
+};
+struct sampler { // plain state, no destructor
+    struct sampler_params p;
+    uint64_t rng[4];
+};
+void sampler_init(struct sampler *s, const struct sampler_params *p);
+// Greedy: the first index of the largest logit. Else temperature, then top-k, top-p, min-p on the
+// candidates, then one draw. *id is the choice. ERR_MEMORY is possible.
+bool sampler_pick(struct sampler *s, const float *logits, uint32_t n_vocab, int32_t *id,
+                  struct err *e);
+// log softmax(logits)[id], computed in double.
+double logits_logprob(const float *logits, uint32_t n_vocab, int32_t id);
+
+#endif

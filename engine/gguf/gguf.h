@@ -1,0 +1,83 @@
+// GGUF v2 and v3: a bounded reader over a read-only map.
+//
+//   "GGUF" u32 version  u64 n_tensors  u64 n_kv
+//   n_kv     x { string key, u32 type, value }          string = u64 length + bytes
+//   n_tensors x { string name, u32 n_dims, u64 ne[n_dims], u32 type, u64 offset }
+//   padding to general.alignment (32)   tensor data
+//
+// Everything is checked before it is used: a hostile file gives ERR_FORMAT, never a crash or an
+// allocation larger than the file. Little-endian files only (a swapped version says so).
+// Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+#ifndef LECTERN_GGUF_H
+#define LECTERN_GGUF_H
+
+#include "base/err.h"
+#include "base/map.h"
+#include "engine/gguf/quant.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum gguf_value_type {
+    GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL,
+    GGUF_STRING, GGUF_ARRAY, GGUF_U64, GGUF_I64, GGUF_F64,
+    GGUF_N_VALUE_TYPES
+};
+
+struct gguf_str { // not zero-terminated; borrowed until gguf_close
+    const char *s;
+    size_t n;
+};
+
+struct gguf_kv {
+    struct gguf_str key;
+    enum gguf_value_type type;
+    enum gguf_value_type elem; // of an array
+    uint64_t count;            // of an array
+    const unsigned char *data; // the value's bytes, already bounds-checked
+    size_t size;
+    const uint64_t *str_at;    // array of strings: offset of each length word from data
+};
+
+struct gguf_tensor {
+    struct gguf_str name;
+    enum quant_type type;
+    uint32_t n_dims;     // 1 to 4
+    uint64_t ne[4];      // ne[0] = row length; unused dimensions are 1
+    uint64_t n_elements; // product of ne
+    size_t size;         // bytes of data
+    const unsigned char *data; // size bytes inside the map
+};
+
+struct gguf {
+    char path[1024];
+    struct file_map map;
+    uint32_t version;
+    struct gguf_kv *kv;
+    size_t n_kv;
+    struct gguf_tensor *tensors;
+    size_t n_tensors;
+    size_t data_offset; // of the tensor data in the file
+};
+
+bool gguf_open(const char *path, struct gguf *out, struct err *e); // caller: gguf_close
+void gguf_close(struct gguf *g);
+
+const struct gguf_kv *gguf_find(const struct gguf *g, const char *key);          // or NULL
+const struct gguf_tensor *gguf_tensor(const struct gguf *g, const char *name);   // or NULL
+
+// Required values: missing or of the wrong kind is ERR_FORMAT naming file and key. Integers of
+// any width are accepted if they fit. *_or gives the default when the key is missing.
+bool gguf_u32(const struct gguf *g, const char *key, uint32_t *out, struct err *e);
+bool gguf_u32_or(const struct gguf *g, const char *key, uint32_t fallback, uint32_t *out,
+                 struct err *e);
+bool gguf_f32_or(const struct gguf *g, const char *key, float fallback, float *out, struct err *e);
+bool gguf_bool_or(const struct gguf *g, const char *key, bool fallback, bool *out, struct err *e);
+bool gguf_string(const struct gguf *g, const char *key, struct gguf_str *out, struct err *e);
+
+// Element i of an array value, i < kv->count. Strings and numbers.
+struct gguf_str gguf_array_string(const struct gguf_kv *kv, uint64_t i);
+int64_t gguf_array_int(const struct gguf_kv *kv, uint64_t i);
+float gguf_array_f32(const struct gguf_kv *kv, uint64_t i);
+
+#endif
