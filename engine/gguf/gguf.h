@@ -5,8 +5,9 @@
 //   n_tensors x { string name, u32 n_dims, u64 ne[n_dims], u32 type, u64 offset }
 //   padding to general.alignment (32)   tensor data
 //
-// Everything is checked before it is used: a hostile file gives ERR_FORMAT, never a crash or an
-// allocation larger than the file. Little-endian files only (a swapped version says so).
+// Everything is checked before it is used: a hostile file gives ERR_FORMAT, never a crash, and
+// memory grows only with records that are really there. A weight type that Lectern cannot read is
+// ERR_UNSUPPORTED and names the tensor. Little-endian files only (a swapped version says so).
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 #ifndef LECTERN_GGUF_H
 #define LECTERN_GGUF_H
@@ -36,7 +37,7 @@ struct gguf_kv {
     uint64_t count;            // of an array
     const unsigned char *data; // the value's bytes, already bounds-checked
     size_t size;
-    const uint64_t *str_at;    // array of strings: offset of each length word from data
+    uint64_t *str_at;          // array of strings: offset of each length word from data; owned
 };
 
 struct gguf_tensor {
@@ -49,6 +50,11 @@ struct gguf_tensor {
     const unsigned char *data; // size bytes inside the map
 };
 
+struct gguf_named { // an entry of an index sorted by name
+    struct gguf_str name;
+    size_t at;
+};
+
 struct gguf {
     char path[1024];
     struct file_map map;
@@ -58,6 +64,7 @@ struct gguf {
     struct gguf_tensor *tensors;
     size_t n_tensors;
     size_t data_offset; // of the tensor data in the file
+    struct gguf_named *kv_names, *tensor_names; // for gguf_find and gguf_tensor
 };
 
 bool gguf_open(const char *path, struct gguf *out, struct err *e); // caller: gguf_close
@@ -75,7 +82,8 @@ bool gguf_f32_or(const struct gguf *g, const char *key, float fallback, float *o
 bool gguf_bool_or(const struct gguf *g, const char *key, bool fallback, bool *out, struct err *e);
 bool gguf_string(const struct gguf *g, const char *key, struct gguf_str *out, struct err *e);
 
-// Element i of an array value, i < kv->count. Strings and numbers.
+// Element i of an array value. Strings and numbers; empty or 0 when the array holds no such
+// element (i out of range, another type, an integer above INT64_MAX).
 struct gguf_str gguf_array_string(const struct gguf_kv *kv, uint64_t i);
 int64_t gguf_array_int(const struct gguf_kv *kv, uint64_t i);
 float gguf_array_f32(const struct gguf_kv *kv, uint64_t i);
