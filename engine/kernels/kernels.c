@@ -1,0 +1,123 @@
+#include "engine/kernels/kernels.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define KERNEL_SYMBOLS(name, reads, writes, push)                                                  \
+    extern const unsigned char spv_##name##_texel[], spv_##name##_ssbo[];                          \
+    extern const size_t spv_##name##_texel_size, spv_##name##_ssbo_size;                           \
+    _Static_assert(sizeof(struct push) % 4 == 0 && sizeof(struct push) <= 128, "push constants");
+KERNEL_LIST(KERNEL_SYMBOLS)
+#undef KERNEL_SYMBOLS
+
+struct kernel_info {
+    const char *name;
+    uint32_t n_reads, n_writes, push_bytes;
+    const unsigned char *spirv[2]; // texel, ssbo
+    const size_t *spirv_bytes[2];
+};
+
+#define KERNEL_INFO(name, reads, writes, push)                                                     \
+    {#name,                                                                                        \
+     reads,                                                                                        \
+     writes,                                                                                       \
+     sizeof(struct push),                                                                          \
+     {spv_##name##_texel, spv_##name##_ssbo},                                                      \
+     {&spv_##name##_texel_size, &spv_##name##_ssbo_size}},
+static const struct kernel_info infos[N_KERNELS] = {KERNEL_LIST(KERNEL_INFO)};
+#undef KERNEL_INFO
+
+const struct weight_layout *weight_layout(enum weight_format f)
+{
+    static const struct weight_layout layouts[N_WEIGHT_FORMATS] = {
+        [WEIGHT_Q4] = {"q4", 40, ACT_I8},     [WEIGHT_Q8] = {"q8", 72, ACT_I10},
+        [WEIGHT_F16] = {"f16", 128, ACT_F32}, [WEIGHT_BF16] = {"bf16", 128, ACT_F32},
+        [WEIGHT_F32] = {"f32", 256, ACT_F32},
+    };
+    return &layouts[f];
+}
+
+uint32_t act_texels(enum act_form a)
+{
+    return a == ACT_F32 ? 8 : 3;
+}
+
+void kernels_init(struct kernels *k, struct gpu *gpu)
+{
+    *k = (struct kernels){.gpu = gpu, .row_lanes = 64, .tile_lanes = 64};
+    if (!strcmp(gpu->caps.type, "cpu")) // one subgroup a workgroup is cheapest there
+        k->row_lanes = k->tile_lanes = 8;
+}
+
+void kernels_destroy(struct kernels *k)
+{
+    for (uint32_t i = 0; i < k->n; i++)
+        gpu_pipeline_destroy(k->gpu, &k->entry[i].pipeline);
+    *k = (struct kernels){0};
+}
+
+static bool get(struct kernels *k, enum kernel id, const uint32_t *spec, uint32_t n_spec,
+                const struct gpu_pipeline **out, struct err *e)
+{
+    uint32_t key[KERNEL_MAX_SPEC] = {0};
+    memcpy(key, spec, n_spec * sizeof *spec);
+    for (uint32_t i = 0; i < k->n; i++)
+        if (k->entry[i].id == id && !memcmp(k->entry[i].spec, key, sizeof key)) {
+            *out = &k->entry[i].pipeline;
+            return true;
+        }
+    if (k->n == KERNELS_MAX) return err_set(e, ERR_INTERNAL, "more than %d pipelines", KERNELS_MAX);
+    const struct kernel_info *info = &infos[id];
+    int path = k->gpu->texel ? 0 : 1;
+    struct gpu_pipeline_params p = {
+        .name = info->name,
+        .spirv = info->spirv[path],
+        .spirv_bytes = *info->spirv_bytes[path],
+        .n_reads = info->n_reads,
+        .n_writes = info->n_writes,
+        .push_bytes = info->push_bytes,
+        .spec = spec,
+        .n_spec = n_spec,
+    };
+    if (!gpu_pipeline_create(k->gpu, &p, &k->entry[k->n].pipeline, e)) return false;
+    k->entry[k->n].id = id;
+    memcpy(k->entry[k->n].spec, key, sizeof key);
+    *out = &k->entry[k->n++].pipeline;
+    return true;
+}
+
+bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
+                    const struct gpu_pipeline **out, struct err *e)
+{
+    assert(nt >= 1 && nt <= 8);
+    uint32_t spec[] = {k->tile_lanes, nt};
+    return get(k, KERNEL_matmul_q4 + (enum kernel)f, spec, 2, out, e);
+}
+
+bool kernels_embed(struct kernels *k, enum weight_format f, const struct gpu_pipeline **out,
+                   struct err *e)
+{
+    return get(k, KERNEL_embed_q4 + (enum kernel)f, &k->row_lanes, 1, out, e);
+}
+
+bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,
+                  const struct gpu_pipeline **out, struct err *e)
+{
+    uint32_t spec[] = {k->row_lanes, mode, want >> ACT_I8 & 1, want >> ACT_I10 & 1,
+                       want >> ACT_F32 & 1};
+    return get(k, KERNEL_norm, spec, 5, out, e);
+}
+
+bool kernels_rope(struct kernels *k, bool kv_f32, const struct gpu_pipeline **out, struct err *e)
+{
+    uint32_t spec[] = {k->row_lanes, kv_f32};
+    return get(k, KERNEL_rope, spec, 2, out, e);
+}
+
+bool kernels_attention(struct kernels *k, uint32_t head_dim, uint32_t group, uint32_t heads,
+                       uint32_t tokens, bool kv_f32, const struct gpu_pipeline **out, struct err *e)
+{
+    assert(head_dim % 8 == 0 && group % heads == 0 && tokens >= 1);
+    uint32_t spec[] = {head_dim, group, heads, tokens, kv_f32};
+    return get(k, k->gpu->subgroups ? KERNEL_attention : KERNEL_attention_shared, spec, 5, out, e);
+}

@@ -1,0 +1,64 @@
+// Kernels as pipelines, built on demand: a kernel and its specialisation constants name one.
+#ifndef LECTERN_KERNELS_H
+#define LECTERN_KERNELS_H
+
+#include "base/err.h"
+#include "engine/kernels/list.h"
+#include "engine/vk/gpu.h"
+
+#define LECTERN_C
+#include "shaders/push.h"
+
+#define KERNEL_ENUM(name, reads, writes, push) KERNEL_##name,
+enum kernel { KERNEL_LIST(KERNEL_ENUM) N_KERNELS };
+#undef KERNEL_ENUM
+
+// Layouts of weights on the device, shaders/formats/*.glsl. The order is that of KERNEL_LIST.
+enum weight_format { WEIGHT_Q4, WEIGHT_Q8, WEIGHT_F16, WEIGHT_BF16, WEIGHT_F32, N_WEIGHT_FORMATS };
+
+// Forms of activations that norm.comp writes; each weight format reads one.
+enum act_form { ACT_I8, ACT_I10, ACT_F32, N_ACT_FORMS };
+
+struct weight_layout {
+    const char *name;
+    uint32_t block_texels; // 16-byte texels a tile and block of 32 columns
+    enum act_form act;
+};
+const struct weight_layout *weight_layout(enum weight_format f);
+uint32_t act_texels(enum act_form a); // 16-byte texels a token and block of 32 columns
+
+enum norm_mode { NORM_PLAIN, NORM_RMS, NORM_SWIGLU };
+
+enum { KERNEL_MAX_SPEC = 6, KERNELS_MAX = 64 };
+
+struct kernels {
+    struct gpu *gpu; // borrowed
+    uint32_t row_lanes; // local size of the kernels with one workgroup a row
+    uint32_t tile_lanes; // local size of matmul: a multiple of TILE_LANES
+    uint32_t n;
+    struct {
+        enum kernel id;
+        uint32_t spec[KERNEL_MAX_SPEC];
+        struct gpu_pipeline pipeline;
+    } entry[KERNELS_MAX];
+};
+
+void kernels_init(struct kernels *k, struct gpu *gpu);
+void kernels_destroy(struct kernels *k);
+
+// Pipelines are borrowed until kernels_destroy.
+// nt: tokens a lane, 1 to 8.
+bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
+                    const struct gpu_pipeline **out, struct err *e);
+bool kernels_embed(struct kernels *k, enum weight_format f, const struct gpu_pipeline **out,
+                   struct err *e);
+// want: bit 1 << form for each form written.
+bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,
+                  const struct gpu_pipeline **out, struct err *e);
+bool kernels_rope(struct kernels *k, bool kv_f32, const struct gpu_pipeline **out, struct err *e);
+// group: query heads a key/value head; heads (a divisor of group) and tokens of a tile.
+bool kernels_attention(struct kernels *k, uint32_t head_dim, uint32_t group, uint32_t heads,
+                       uint32_t tokens, bool kv_f32, const struct gpu_pipeline **out,
+                       struct err *e);
+
+#endif

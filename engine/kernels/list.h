@@ -1,0 +1,22 @@
+// Every kernel once: X(name, buffers read, buffers written, push struct). The list yields the
+// enum, the SPIR-V symbols spv_NAME_texel and spv_NAME_ssbo, and the size check of the push struct.
+#ifndef LECTERN_KERNELS_LIST_H
+#define LECTERN_KERNELS_LIST_H
+
+#define KERNEL_LIST(X)                                                                             \
+    X(embed_q4, 2, 1, push_embed)                                                                  \
+    X(embed_q8, 2, 1, push_embed)                                                                  \
+    X(embed_f16, 2, 1, push_embed)                                                                 \
+    X(embed_bf16, 2, 1, push_embed)                                                                \
+    X(embed_f32, 2, 1, push_embed)                                                                 \
+    X(matmul_q4, 3, 1, push_matmul)                                                                \
+    X(matmul_q8, 3, 1, push_matmul)                                                                \
+    X(matmul_f16, 3, 1, push_matmul)                                                               \
+    X(matmul_bf16, 3, 1, push_matmul)                                                              \
+    X(matmul_f32, 3, 1, push_matmul)                                                               \
+    X(norm, 3, 3, push_norm)                                                                       \
+    X(rope, 3, 2, push_rope)                                                                       \
+    X(attention, 3, 1, push_attention)                                                             \
+    X(attention_shared, 3, 1, push_attention)
+
+#endif

@@ -1,0 +1,148 @@
+// A thin Vulkan layer for compute: one device, buffers, pipelines, command recording.
+// volk loads Vulkan at run time, so that a machine without it gets a sentence, not a loader error.
+// create/destroy pairs: destroy takes a half-built object and leaves it zeroed.
+#ifndef LECTERN_GPU_H
+#define LECTERN_GPU_H
+
+#include "base/err.h"
+
+#define VK_NO_PROTOTYPES
+#include <volk.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { GPU_MAX_BINDINGS = 6 };
+
+struct gpu_caps { // what was probed, or lowered by gpu_limits
+    char name[256], driver[256], type[16], uuid[33];
+    uint32_t index, api_version, subgroup_size;
+    uint64_t heap_bytes, budget_bytes;
+    bool budget_known, unified, fp16, int8_dot, coopmat, subgroup_shuffle;
+    uint64_t max_buffer_range, max_allocation;
+    uint32_t max_texel_elements, max_workgroup, max_groups[3], shared_bytes, max_allocations;
+    uint32_t tier; // 0: the floor; 1: + subgroup shuffle, 16- and 8-bit storage; 2: + fp16 and
+                   // integer dot; 3: + cooperative matrix
+    bool usable;
+    char why_not[160];
+};
+
+// Lists every device once. Caller frees *out.
+bool gpu_list(struct gpu_caps **out, size_t *n, struct err *e);
+
+struct gpu_limits { // tests lower limits and hide features; zeros change nothing
+    bool force_staging, force_ssbo, no_subgroup;
+};
+
+struct gpu { // fields are read-only outside engine/vk
+    VkInstance instance;
+    VkDebugUtilsMessengerEXT messenger;
+    char validation_message[256]; // the first message of the validation layer, else empty
+    VkPhysicalDevice physical;
+    VkDevice device;
+    struct VolkDeviceTable vk;
+    VkQueue queue;
+    uint32_t queue_family;
+    VkCommandPool pool;
+    VkFence fence;
+    VkPipelineCache cache;
+    VkPhysicalDeviceMemoryProperties memory;
+    struct gpu_caps caps;
+    bool texel; // kernels read through texel buffers
+    bool force_staging, subgroups;
+    uint32_t n_allocations;
+    uint64_t allocated_bytes;
+};
+
+// want: NULL for the best usable device, an index, or part of a name (case ignored).
+// validate: turn on the Khronos layer; ERR_DEVICE when it is not installed.
+bool gpu_create(const char *want, bool validate, const struct gpu_limits *limits, struct gpu *out,
+                struct err *e);
+void gpu_destroy(struct gpu *g);
+
+// Turns a VkResult into an error; `what` completes "cannot WHAT".
+bool gpu_fail(struct err *e, VkResult r, const char *what);
+// True when the validation layer has been silent, else ERR_INTERNAL with its message.
+bool gpu_validated(struct gpu *g, struct err *e);
+
+// --------------------------------------------------------------------------------- buffers
+
+enum gpu_memory {
+    GPU_DEVICE,   // weights, scratch, cache: device-local, mapped where device memory is visible
+    GPU_UPLOAD,   // tables written by the host every run: mapped, coherent
+    GPU_READBACK, // logits: mapped, cached
+};
+
+struct gpu_buf {
+    VkBuffer buffer;
+    VkDeviceMemory memory;
+    VkBufferView view; // RGBA32UI over the whole buffer, when g->texel and the buffer is small enough
+    VkDeviceSize size; // bytes, a multiple of 16
+    VkDeviceSize allocated; // what the driver asked for, at least size
+    void *map;         // NULL when the host cannot see it
+};
+
+bool gpu_buf_create(struct gpu *g, enum gpu_memory kind, uint64_t bytes, const char *name,
+                    struct gpu_buf *out, struct err *e);
+void gpu_buf_destroy(struct gpu *g, struct gpu_buf *b);
+
+// Writes bytes [offset, offset + size) of a GPU_DEVICE buffer: straight into the map, or through a
+// staging buffer and a copy. fill(ctx, dst, begin, end) makes bytes begin..end of the source.
+typedef bool gpu_fill(void *ctx, void *dst, uint64_t begin, uint64_t end, struct err *e);
+bool gpu_buf_fill(struct gpu *g, struct gpu_buf *b, uint64_t step, gpu_fill *fill, void *ctx,
+                  struct err *e); // whole buffer, in pieces that are multiples of step
+bool gpu_buf_zero(struct gpu *g, struct gpu_buf *b, struct err *e);
+// Copies device bytes to the host; slow, for tests and tools.
+bool gpu_buf_read(struct gpu *g, const struct gpu_buf *b, uint64_t offset, void *dst, uint64_t size,
+                  struct err *e);
+
+// ------------------------------------------------------------------------------- pipelines
+
+struct gpu_pipeline {
+    VkPipeline pipeline;
+    VkPipelineLayout layout;
+    VkDescriptorSetLayout set_layout;
+    uint32_t n_reads, n_writes; // bindings 0..n_reads-1, then n_reads..n_reads+n_writes-1
+    uint32_t push_bytes;
+};
+
+struct gpu_pipeline_params {
+    const char *name;
+    const unsigned char *spirv;
+    size_t spirv_bytes;
+    uint32_t n_reads, n_writes, push_bytes;
+    const uint32_t *spec; // specialisation constants 0..n_spec-1 (4 bytes each)
+    uint32_t n_spec;
+};
+bool gpu_pipeline_create(struct gpu *g, const struct gpu_pipeline_params *p,
+                         struct gpu_pipeline *out, struct err *e);
+void gpu_pipeline_destroy(struct gpu *g, struct gpu_pipeline *p);
+
+// Descriptor sets come from a pool that lives as long as its owner.
+struct gpu_sets {
+    VkDescriptorPool pool;
+};
+bool gpu_sets_create(struct gpu *g, uint32_t max_sets, struct gpu_sets *out, struct err *e);
+void gpu_sets_destroy(struct gpu *g, struct gpu_sets *s);
+// bufs: n_reads + n_writes buffers in binding order.
+bool gpu_set_make(struct gpu *g, struct gpu_sets *s, const struct gpu_pipeline *p,
+                  const struct gpu_buf *const *bufs, VkDescriptorSet *out, struct err *e);
+
+// ------------------------------------------------------------------------------- recording
+
+struct gpu_cmd {
+    VkCommandBuffer cmd;
+};
+bool gpu_cmd_create(struct gpu *g, struct gpu_cmd *out, struct err *e);
+void gpu_cmd_destroy(struct gpu *g, struct gpu_cmd *c);
+bool gpu_begin(struct gpu *g, struct gpu_cmd *c, struct err *e);
+bool gpu_end(struct gpu *g, struct gpu_cmd *c, struct err *e);
+void gpu_dispatch(struct gpu *g, struct gpu_cmd *c, const struct gpu_pipeline *p,
+                  VkDescriptorSet set, const void *push, const uint32_t groups[3]);
+void gpu_barrier(struct gpu *g, struct gpu_cmd *c); // all writes before, visible to all after
+void gpu_copy(struct gpu *g, struct gpu_cmd *c, const struct gpu_buf *src, uint64_t src_at,
+              const struct gpu_buf *dst, uint64_t dst_at, uint64_t size);
+// Submits and waits. A lost device or a validation message is an error.
+bool gpu_submit(struct gpu *g, const struct gpu_cmd *c, struct err *e);
+
+#endif

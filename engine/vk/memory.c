@@ -1,0 +1,199 @@
+// Buffers: one allocation each, mapped where the host can see device memory, else filled through a
+// staging buffer.
+#include "engine/vk/gpu.h"
+#include "base/size.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { STAGING_BYTES = 16 << 20 };
+
+// Index of the memory type that the buffer may use and that has all of `need` and most of `like`.
+static bool memory_type(const struct gpu *g, uint32_t allowed, VkMemoryPropertyFlags need,
+                        VkMemoryPropertyFlags like, uint32_t *out)
+{
+    int best = -1;
+    for (uint32_t i = 0; i < g->memory.memoryTypeCount; i++) {
+        VkMemoryPropertyFlags f = g->memory.memoryTypes[i].propertyFlags;
+        if (!(allowed >> i & 1u) || (f & need) != need) continue;
+        int score = __builtin_popcount(f & like);
+        if (score <= best) continue;
+        best = score;
+        *out = i;
+    }
+    return best >= 0;
+}
+
+static bool bind_memory(struct gpu *g, enum gpu_memory kind, struct gpu_buf *b, const char *name,
+                        struct err *e)
+{
+    const VkMemoryPropertyFlags local = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
+                                seen = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
+                                       VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
+                                cached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+    VkMemoryRequirements r;
+    g->vk.vkGetBufferMemoryRequirements(g->device, b->buffer, &r);
+    uint32_t type;
+    bool found =
+        kind == GPU_DEVICE
+            ? memory_type(g, r.memoryTypeBits, local, g->force_staging ? 0 : seen, &type)
+            : memory_type(g, r.memoryTypeBits, seen, kind == GPU_UPLOAD ? local : cached, &type);
+    if (!found) return err_set(e, ERR_DEVICE, "%s has no memory type for %s", g->caps.name, name);
+    if (g->caps.max_allocation && r.size > g->caps.max_allocation)
+        return err_set(e, ERR_MEMORY, "%s needs %llu bytes in one piece; %s allows %llu", name,
+                       (unsigned long long)r.size, g->caps.name,
+                       (unsigned long long)g->caps.max_allocation);
+    VkResult v = g->vk.vkAllocateMemory(g->device,
+                                        &(VkMemoryAllocateInfo){
+                                            .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                            .allocationSize = r.size,
+                                            .memoryTypeIndex = type,
+                                        },
+                                        NULL, &b->memory);
+    if (v != VK_SUCCESS)
+        return err_set(e, ERR_MEMORY,
+                       "%s has no %llu MiB left for %s: try a smaller --ctx or a smaller model",
+                       g->caps.name, (unsigned long long)(r.size >> 20) + 1, name);
+    g->n_allocations++;
+    b->allocated = r.size;
+    g->allocated_bytes += r.size;
+    v = g->vk.vkBindBufferMemory(g->device, b->buffer, b->memory, 0);
+    bool visible = (g->memory.memoryTypes[type].propertyFlags & seen) == seen;
+    if (v == VK_SUCCESS && visible && !(kind == GPU_DEVICE && g->force_staging))
+        v = g->vk.vkMapMemory(g->device, b->memory, 0, VK_WHOLE_SIZE, 0, &b->map);
+    return v == VK_SUCCESS || gpu_fail(e, v, "bind a buffer");
+}
+
+static bool create_view(struct gpu *g, struct gpu_buf *b, struct err *e)
+{
+    if (!g->texel || b->size / 16 > g->caps.max_texel_elements) return true;
+    VkResult r = g->vk.vkCreateBufferView(g->device,
+                                          &(VkBufferViewCreateInfo){
+                                              .sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
+                                              .buffer = b->buffer,
+                                              .format = VK_FORMAT_R32G32B32A32_UINT,
+                                              .range = VK_WHOLE_SIZE,
+                                          },
+                                          NULL, &b->view);
+    return r == VK_SUCCESS || gpu_fail(e, r, "create a texel view");
+}
+
+bool gpu_buf_create(struct gpu *g, enum gpu_memory kind, uint64_t bytes, const char *name,
+                    struct gpu_buf *out, struct err *e)
+{
+    *out = (struct gpu_buf){.size = size_align(bytes ? bytes : 16, 16)};
+    VkBufferUsageFlags texel = g->texel ? VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT : 0;
+    VkResult r = g->vk.vkCreateBuffer(g->device,
+                                      &(VkBufferCreateInfo){
+                                          .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                                          .size = out->size,
+                                          .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+                                                   VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                                                   VK_BUFFER_USAGE_TRANSFER_DST_BIT | texel,
+                                          .sharingMode = VK_SHARING_MODE_EXCLUSIVE,
+                                      },
+                                      NULL, &out->buffer);
+    if (r != VK_SUCCESS) {
+        gpu_fail(e, r, "create a buffer");
+        goto fail;
+    }
+    if (!bind_memory(g, kind, out, name, e) || !create_view(g, out, e)) goto fail;
+    if (g->messenger)
+        vkSetDebugUtilsObjectNameEXT(
+            g->device, &(VkDebugUtilsObjectNameInfoEXT){
+                           .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_OBJECT_NAME_INFO_EXT,
+                           .objectType = VK_OBJECT_TYPE_BUFFER,
+                           .objectHandle = (uint64_t)out->buffer,
+                           .pObjectName = name,
+                       });
+    return true;
+fail:
+    gpu_buf_destroy(g, out);
+    return false;
+}
+
+void gpu_buf_destroy(struct gpu *g, struct gpu_buf *b)
+{
+    if (b->view) g->vk.vkDestroyBufferView(g->device, b->view, NULL);
+    if (b->buffer) g->vk.vkDestroyBuffer(g->device, b->buffer, NULL);
+    if (b->memory) {
+        g->vk.vkFreeMemory(g->device, b->memory, NULL);
+        g->n_allocations--;
+        g->allocated_bytes -= b->allocated;
+    }
+    *b = (struct gpu_buf){0};
+}
+
+// Copies size bytes between buffers and waits.
+static bool copy_now(struct gpu *g, const struct gpu_buf *src, uint64_t src_at,
+                     const struct gpu_buf *dst, uint64_t dst_at, uint64_t size, struct err *e)
+{
+    struct gpu_cmd c;
+    if (!gpu_cmd_create(g, &c, e)) return false;
+    bool ok = gpu_begin(g, &c, e);
+    if (ok) {
+        gpu_barrier(g, &c);
+        gpu_copy(g, &c, src, src_at, dst, dst_at, size);
+        gpu_barrier(g, &c);
+        ok = gpu_end(g, &c, e) && gpu_submit(g, &c, e);
+    }
+    gpu_cmd_destroy(g, &c);
+    return ok;
+}
+
+static bool fill_pieces(struct gpu *g, struct gpu_buf *b, uint64_t piece, struct gpu_buf *staging,
+                        gpu_fill *fill, void *ctx, struct err *e)
+{
+    for (uint64_t at = 0; at < b->size; at += piece) {
+        uint64_t end = at + piece < b->size ? at + piece : b->size;
+        void *dst = b->map ? (char *)b->map + at : staging->map;
+        if (!fill(ctx, dst, at, end, e)) return false;
+        if (!b->map && !copy_now(g, staging, 0, b, at, end - at, e)) return false;
+    }
+    return true;
+}
+
+bool gpu_buf_fill(struct gpu *g, struct gpu_buf *b, uint64_t step, gpu_fill *fill, void *ctx,
+                  struct err *e)
+{
+    uint64_t piece = size_max(STAGING_BYTES / step, 1) * step;
+    struct gpu_buf staging = {0};
+    if (!b->map && !gpu_buf_create(g, GPU_UPLOAD, size_min(piece, b->size), "staging", &staging, e))
+        return false;
+    bool ok = fill_pieces(g, b, piece, &staging, fill, ctx, e);
+    gpu_buf_destroy(g, &staging);
+    return ok;
+}
+
+bool gpu_buf_zero(struct gpu *g, struct gpu_buf *b, struct err *e)
+{
+    if (b->map) {
+        memset(b->map, 0, b->size);
+        return true;
+    }
+    struct gpu_cmd c;
+    if (!gpu_cmd_create(g, &c, e)) return false;
+    bool ok = gpu_begin(g, &c, e);
+    if (ok) {
+        g->vk.vkCmdFillBuffer(c.cmd, b->buffer, 0, VK_WHOLE_SIZE, 0);
+        gpu_barrier(g, &c);
+        ok = gpu_end(g, &c, e) && gpu_submit(g, &c, e);
+    }
+    gpu_cmd_destroy(g, &c);
+    return ok;
+}
+
+bool gpu_buf_read(struct gpu *g, const struct gpu_buf *b, uint64_t offset, void *dst, uint64_t size,
+                  struct err *e)
+{
+    if (b->map) {
+        memcpy(dst, (const char *)b->map + offset, size);
+        return true;
+    }
+    struct gpu_buf back = {0};
+    if (!gpu_buf_create(g, GPU_READBACK, size, "read back", &back, e)) return false;
+    bool ok = copy_now(g, b, offset, &back, 0, size, e);
+    if (ok) memcpy(dst, back.map, size);
+    gpu_buf_destroy(g, &back);
+    return ok;
+}

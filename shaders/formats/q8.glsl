@@ -1,0 +1,62 @@
+// 8-bit weights w = d*n, n in -128..127 (Q8_0). 72 texels a tile and block:
+//
+//   texel k*8 + lane, k = 0..7: row k/2 of the lane, columns 16*(k%2)..+15, one int8 each
+//   texel 64 + lane: f32 d of rows 0..3
+//
+// Activations x = s*q with 10-bit q, |q| <= 511, in blocks of 32: three a word in 11 words, then s
+// as f32: 12 words, 3 texels. The sum of 32 products is at most 128*511*32 < 2^21: exact.
+#define BLOCK_TEXELS 72
+#define ACT_TEXELS 3
+
+struct block_weights {
+    uvec4 a0, a1, b0, b1, c0, c1, d0, d1; // rows 0..3, halves 0 and 1
+    vec4 d;
+};
+
+block_weights block_load(uint at)
+{
+    block_weights b;
+    b.a0 = LOAD4(weights, at);
+    b.a1 = LOAD4(weights, at + 8u);
+    b.b0 = LOAD4(weights, at + 16u);
+    b.b1 = LOAD4(weights, at + 24u);
+    b.c0 = LOAD4(weights, at + 32u);
+    b.c1 = LOAD4(weights, at + 40u);
+    b.d0 = LOAD4(weights, at + 48u);
+    b.d1 = LOAD4(weights, at + 56u);
+    b.d = LOADF4(weights, at + 64u);
+    return b;
+}
+
+// Four columns of the four rows, by byte position.
+#define COL0(wa, wb, wc, wd) ivec4(byte0(wa), byte0(wb), byte0(wc), byte0(wd))
+#define COL1(wa, wb, wc, wd) ivec4(byte1(wa), byte1(wb), byte1(wc), byte1(wd))
+#define COL2(wa, wb, wc, wd) ivec4(byte2(wa), byte2(wb), byte2(wc), byte2(wd))
+#define COL3(wa, wb, wc, wd) ivec4(byte3(wa), byte3(wb), byte3(wc), byte3(wd))
+#define STEP12(h, i, x, y, z, w)                                                                   \
+    s += COL0(b.a##h.i, b.b##h.i, b.c##h.i, b.d##h.i) * x;                                         \
+    s += COL1(b.a##h.i, b.b##h.i, b.c##h.i, b.d##h.i) * y;                                         \
+    s += COL2(b.a##h.i, b.b##h.i, b.c##h.i, b.d##h.i) * z;                                         \
+    s += COL3(b.a##h.i, b.b##h.i, b.c##h.i, b.d##h.i) * w;
+
+vec4 block_dot(block_weights b, uint at)
+{
+    uvec4 p = LOAD4(acts, at), q = LOAD4(acts, at + 1u), r = LOAD4(acts, at + 2u);
+    ivec4 s = ivec4(0);
+    STEP12(0, x, tenth0(p.x), tenth1(p.x), tenth2(p.x), tenth0(p.y))
+    STEP12(0, y, tenth1(p.y), tenth2(p.y), tenth0(p.z), tenth1(p.z))
+    STEP12(0, z, tenth2(p.z), tenth0(p.w), tenth1(p.w), tenth2(p.w))
+    STEP12(0, w, tenth0(q.x), tenth1(q.x), tenth2(q.x), tenth0(q.y))
+    STEP12(1, x, tenth1(q.y), tenth2(q.y), tenth0(q.z), tenth1(q.z))
+    STEP12(1, y, tenth2(q.z), tenth0(q.w), tenth1(q.w), tenth2(q.w))
+    STEP12(1, z, tenth0(r.x), tenth1(r.x), tenth2(r.x), tenth0(r.y))
+    STEP12(1, w, tenth1(r.y), tenth2(r.y), tenth0(r.z), tenth1(r.z))
+    return b.d * (vec4(s) * uintBitsToFloat(r.w));
+}
+
+float weight_at(uint at, uint row, uint col)
+{
+    uint word = LOAD4(weights, at + 8u * (2u * row + (col >> 4)))[(col >> 2) & 3u];
+    int n = int(word << (24u - 8u * (col & 3u))) >> 24;
+    return LOADF4(weights, at + 64u)[row] * float(n);
+}

@@ -1,0 +1,48 @@
+// y[t, r] (+)= sum over c of w[r, c] * x[t, c] for NT tokens a lane; NT = 1 is the matvec.
+// w in tiles (formats/*.glsl), x as activation records (norm.comp), y f32. One tile is 8 lanes,
+// whatever the subgroup size; several tiles share a workgroup where the device likes that.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "push.h"
+#include "lib/load.glsl"
+#include "lib/bytes.glsl"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint NT = 1;
+
+READ_BUFFER(0, weights)
+READ_BUFFER(1, acts)
+READ_BUFFER(2, residual)
+layout(set = 0, binding = 3, std430) writeonly buffer result_block { vec4 result[]; };
+layout(push_constant) uniform push_block { push_matmul p; };
+
+#include "lib/format.glsl"
+
+void main()
+{
+    uint tile = gl_WorkGroupID.x * (gl_WorkGroupSize.x / TILE_LANES) +
+                gl_LocalInvocationID.x / TILE_LANES;
+    if (tile >= p.n_tiles) return;
+    uint lane = gl_LocalInvocationID.x % TILE_LANES, token = gl_WorkGroupID.y * NT;
+    uint w = tile * p.n_blocks * BLOCK_TEXELS + lane;
+    uint x = token * p.n_blocks * ACT_TEXELS, x_step = p.n_blocks * ACT_TEXELS;
+
+    vec4 y[NT];
+    [[unroll]] for (uint t = 0u; t < NT; t++) y[t] = vec4(0.0);
+    for (uint b = 0u; b < p.n_blocks; b++) {
+        block_weights bw = block_load(w);
+        [[unroll]] for (uint t = 0u; t < NT; t++) y[t] += block_dot(bw, x + t * x_step);
+        w += BLOCK_TEXELS;
+        x += ACT_TEXELS;
+    }
+
+    uint at = token * p.y_stride + p.y_offset + tile * TILE_LANES + lane;
+    [[unroll]] for (uint t = 0u; t < NT; t++) {
+        if (token + t < p.n_tokens) {
+            if (p.add != 0u) y[t] += LOADF4(residual, at);
+            result[at] = y[t];
+        }
+        at += p.y_stride;
+    }
+}

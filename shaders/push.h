@@ -1,0 +1,69 @@
+// Push constants and tables, written once for C and GLSL. In C every member is a uint32_t or a
+// float, so both languages lay them out alike; kernels.c asserts the sizes.
+#ifndef LECTERN_PUSH_H
+#define LECTERN_PUSH_H
+
+#ifdef LECTERN_C
+#include <stdint.h>
+#define UINT uint32_t
+#else
+#define UINT uint
+#endif
+
+// One tile is 32 rows of a matrix, one block 32 columns. 8 lanes share a tile, 4 rows each.
+#define TILE_ROWS 32
+#define TILE_LANES 8
+#define BLOCK_COLS 32
+
+struct push_embed {
+    UINT n_tokens;
+    UINT n_blocks;   // of a row
+    UINT x_stride;   // vec4s between tokens of the residual stream
+};
+
+struct push_norm { // rmsnorm, or none, then activations in the forms that matmul wants
+    UINT n_rows;     // tokens to write
+    UINT n_cols;     // real columns: the mean is over these
+    UINT n_blocks;   // blocks written, padding columns are zero
+    UINT x_stride;   // vec4s between input rows
+    UINT x_offset;   // vec4s before the input row (swiglu: gate)
+    UINT x_offset2;  // vec4s before the second operand (swiglu: up)
+    UINT gather;     // 1: row i reads token table[i].w, 0: token i
+    float eps;
+};
+
+struct push_matmul {
+    UINT n_tiles;    // tiles of this matrix
+    UINT n_blocks;   // blocks of a row
+    UINT n_tokens;
+    UINT y_stride;   // vec4s between output rows
+    UINT y_offset;   // vec4s before the first output column
+    UINT add;        // 1: add to the residual that is there
+};
+
+struct push_rope {
+    UINT n_tokens;
+    UINT n_heads;
+    UINT n_kv_heads;
+    UINT head_dim;
+    UINT kv_dim;     // head_dim padded to 64
+    UINT qkv_stride; // vec4s between tokens; q starts at 0
+    UINT k_offset;   // vec4s before k
+    UINT v_offset;   // vec4s before v
+    UINT q_stride;   // vec4s
+    UINT v_base;     // elements before V in the layer's cache
+    float q_scale;   // 1 / sqrt(head_dim)
+};
+
+struct push_attention {
+    UINT n_kv_heads;
+    UINT kv_dim;     // head_dim padded to 64
+    UINT q_stride;   // vec4s between tokens of q and of the output
+    UINT v_base;     // elements before V in the layer's cache
+};
+
+// Table of tokens, one uvec4 each: id, cache cell, position, index of the token whose logits row
+// this is (entry i of the table: for the i-th logits row). Table of attention tiles, one uvec4
+// each: first token, tokens in the tile, first cell of the sequence, position of the first token.
+
+#endif
