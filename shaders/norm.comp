@@ -5,7 +5,7 @@
 //   v = silu(x) * u                        MODE_SWIGLU, silu(x) = x / (1 + exp(-x))
 //
 // then every form that a consumer wants, 3 or 8 texels a block of 32 columns:
-//   WANT_I8   32 int8 (2 texels), {scale of 0..15, scale of 16..31, sum of v, 0}
+//   WANT_I8   32 int8 (2 texels), {scale of 0..15, scale of 16..31, sum of rounded v, 0}
 //   WANT_I10  three 10-bit fields a word in 11 words, then the block's scale
 //   WANT_F32  32 floats
 #version 450
@@ -58,15 +58,22 @@ float largest(vec4 a, vec4 b, vec4 c, vec4 d)
 
 uint pack8(vec4 v)
 {
-    ivec4 q = ivec4(roundEven(v)) & 255;
+    ivec4 q = ivec4(v) & 255;
     return uint(q.x | q.y << 8 | q.z << 16 | q.w << 24);
 }
 
-uvec4 pack_half(vec4 a, vec4 b, vec4 c, vec4 d, out float scale)
+// sum: of the 16 values as they are after rounding, so that m * sum in the product has the same
+// error as d * n does, and both cancel around the weights' middle.
+uvec4 pack_half(vec4 a, vec4 b, vec4 c, vec4 d, out float scale, out float sum)
 {
     float most = largest(a, b, c, d), inverse = most > 0.0 ? 127.0 / most : 0.0;
     scale = most / 127.0;
-    return uvec4(pack8(a * inverse), pack8(b * inverse), pack8(c * inverse), pack8(d * inverse));
+    a = roundEven(a * inverse);
+    b = roundEven(b * inverse);
+    c = roundEven(c * inverse);
+    d = roundEven(d * inverse);
+    sum = scale * dot(a + b + c + d, vec4(1.0));
+    return uvec4(pack8(a), pack8(b), pack8(c), pack8(d));
 }
 
 uint pack10(float a, float b, float c)
@@ -77,12 +84,12 @@ uint pack10(float a, float b, float c)
 
 void write_i8(uint at, vec4 v[8])
 {
-    float s0, s1;
-    uvec4 q0 = pack_half(v[0], v[1], v[2], v[3], s0), q1 = pack_half(v[4], v[5], v[6], v[7], s1);
-    float sum = dot(v[0] + v[1] + v[2] + v[3] + v[4] + v[5] + v[6] + v[7], vec4(1.0));
+    float s0, s1, sum0, sum1;
+    uvec4 q0 = pack_half(v[0], v[1], v[2], v[3], s0, sum0);
+    uvec4 q1 = pack_half(v[4], v[5], v[6], v[7], s1, sum1);
     out_i8[at] = q0;
     out_i8[at + 1u] = q1;
-    out_i8[at + 2u] = floatBitsToUint(vec4(s0, s1, sum, 0.0));
+    out_i8[at + 2u] = floatBitsToUint(vec4(s0, s1, sum0 + sum1, 0.0));
 }
 
 void write_i10(uint at, vec4 v[8])

@@ -1,0 +1,319 @@
+// engine.h's struct engine: a device, a model on it, sequences, and the cutting of work into
+// passes.
+#include "engine/engine.h"
+#include "base/cancel.h"
+#include "base/clock.h"
+#include "base/size.h"
+#include "engine/model/forward.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct engine {
+    struct vocab *vocab;
+    struct gguf file;
+    struct gpu gpu;
+    struct config config;
+    struct weights weights;
+    struct forward forward;
+    struct engine_device device;
+    struct engine_info info;
+    uint32_t *seq_len;         // [n_seqs]
+    struct pass_token *tokens; // [n_batch]
+    struct pass_tile *runs;    // [n_seqs]
+    uint32_t *rows;            // [n_batch]
+};
+
+static void describe_device(const struct gpu_caps *c, struct engine_device *d)
+{
+    *d = (struct engine_device){
+        .index = c->index,
+        .tier = c->tier,
+        .api_version = c->api_version,
+        .subgroup_size = c->subgroup_size,
+        .heap_bytes = c->heap_bytes,
+        .budget_bytes = c->budget_bytes,
+        .budget_known = c->budget_known,
+        .max_buffer_range = c->max_buffer_range,
+        .max_allocation = c->max_allocation,
+        .max_texel_elements = c->max_texel_elements,
+        .max_workgroup = c->max_workgroup,
+        .shared_bytes = c->shared_bytes,
+        .unified = c->unified,
+        .fp16 = c->fp16,
+        .int8_dot = c->int8_dot,
+        .coopmat = c->coopmat,
+        .usable = c->usable,
+    };
+    memcpy(d->name, c->name, sizeof d->name);
+    memcpy(d->driver, c->driver, sizeof d->driver);
+    memcpy(d->type, c->type, sizeof d->type);
+    memcpy(d->uuid, c->uuid, sizeof d->uuid);
+    memcpy(d->why_not, c->why_not, sizeof d->why_not);
+}
+
+bool engine_devices(struct engine_device **out, size_t *n, struct err *e)
+{
+    struct gpu_caps *caps;
+    *out = NULL;
+    if (!gpu_list(&caps, n, e)) return false;
+    *out = calloc(*n, sizeof **out);
+    for (size_t i = 0; *out && i < *n; i++)
+        describe_device(&caps[i], &(*out)[i]);
+    free(caps);
+    return *out || err_nomem(e, "the device list", *n * sizeof **out);
+}
+
+static void describe(struct engine *g)
+{
+    const struct config *c = &g->config;
+    const struct weights *w = &g->weights;
+    const struct forward *f = &g->forward;
+    g->info = (struct engine_info){
+        .arch = "llama",
+        .n_params = w->n_params,
+        .weight_bytes_file = w->file_bytes,
+        .weight_bytes_device = w->device_bytes,
+        .kv_bytes = f->kv_bytes,
+        .scratch_bytes = f->scratch_bytes,
+        .n_layers = c->n_layers,
+        .n_embd = c->n_embd,
+        .n_heads = c->n_heads,
+        .n_kv_heads = c->n_kv_heads,
+        .head_dim = c->head_dim,
+        .n_ff = c->n_ff,
+        .n_vocab = c->n_vocab,
+        .n_ctx_train = c->n_ctx_train,
+        .n_ctx = f->p.n_ctx,
+        .n_seqs = f->p.n_seqs,
+        .n_batch = f->p.n_batch,
+        .rope_theta = c->rope_theta,
+        .norm_eps = c->norm_eps,
+        .tied_output = w->tied,
+    };
+    memcpy(g->info.name, c->name, sizeof g->info.name);
+    (void)snprintf(g->info.file_type, sizeof g->info.file_type, "%s",
+                   quant_info(w->main_type)->name);
+    (void)snprintf(g->info.load_path, sizeof g->info.load_path, "%s",
+                   g->gpu.texel ? "texel" : "ssbo");
+}
+
+static bool alloc_host(struct engine *g, struct err *e)
+{
+    const struct forward_params *p = &g->forward.p;
+    g->seq_len = calloc(p->n_seqs, sizeof *g->seq_len);
+    g->runs = calloc(p->n_seqs, sizeof *g->runs);
+    g->tokens = calloc(p->n_batch, sizeof *g->tokens);
+    g->rows = calloc(p->n_batch, sizeof *g->rows);
+    return (g->seq_len && g->runs && g->tokens && g->rows) ||
+           err_nomem(e, "the batch", p->n_batch * sizeof *g->tokens);
+}
+
+// Drivers compile at first dispatch: a pass of each kind now, so that no later call pays for it.
+static bool warm_up(struct engine *g, struct err *e)
+{
+    float *logits = malloc(g->config.n_vocab * sizeof *logits);
+    if (!logits) return err_nomem(e, "logits", g->config.n_vocab * sizeof *logits);
+    const int32_t ids[2] = {0, 0};
+    bool ok = true;
+    for (size_t n = g->forward.p.n_batch > 1 ? 2 : 1; ok && n > 0; n--) {
+        struct engine_item item = {.seq = 0, .tokens = ids, .n = n, .want = LOGITS_LAST};
+        ok = engine_run(g, &item, 1, logits, e) && engine_seq_truncate(g, 0, 0, e);
+    }
+    free(logits);
+    return ok;
+}
+
+static bool open_engine(struct engine *g, const struct engine_params *p, struct err *e)
+{
+    uint32_t n_ctx = p->n_ctx;
+    if (!gguf_open(p->model_path, &g->file, e) || !config_read(&g->file, &g->config, e) ||
+        !vocab_open(p->model_path, &g->vocab, e))
+        return false;
+    if (vocab_size(g->vocab) > g->config.n_vocab)
+        return err_set(e, ERR_FORMAT, "%s: %u tokens have no row in token_embd.weight",
+                       p->model_path, vocab_size(g->vocab) - g->config.n_vocab);
+    if (!n_ctx) n_ctx = g->config.n_ctx_train < 4096 ? g->config.n_ctx_train : 4096;
+    struct forward_params f = {
+        .n_ctx = (uint32_t)size_align(n_ctx, 32),
+        .n_seqs = p->n_seqs ? p->n_seqs : 1,
+        .n_batch = p->n_batch ? p->n_batch : 512,
+        .kv_f32 = p->kv == ENGINE_KV_F32,
+    };
+    if (!gpu_create(p->device, p->validate, NULL, &g->gpu, e)) return false;
+    describe_device(&g->gpu.caps, &g->device);
+    return weights_load(&g->gpu, &g->file, &g->config, p->progress, &g->weights, e) &&
+           forward_create(&g->gpu, &g->config, &g->weights, &f, &g->forward, e) &&
+           alloc_host(g, e) && warm_up(g, e);
+}
+
+bool engine_open(const struct engine_params *p, struct engine **out, struct err *e)
+{
+    double start = clock_s();
+    *out = NULL;
+    struct engine *g = calloc(1, sizeof *g);
+    if (!g) return err_nomem(e, "the engine", sizeof *g);
+    if (!open_engine(g, p, e)) {
+        engine_close(g);
+        return false;
+    }
+    describe(g);
+    g->info.load_s = clock_s() - start;
+    *out = g;
+    return true;
+}
+
+void engine_close(struct engine *g)
+{
+    if (!g) return;
+    forward_destroy(&g->forward);
+    weights_free(&g->gpu, &g->weights);
+    gpu_destroy(&g->gpu);
+    gguf_close(&g->file);
+    vocab_close(g->vocab);
+    free(g->seq_len);
+    free(g->tokens);
+    free(g->runs);
+    free(g->rows);
+    free(g);
+}
+
+const struct engine_info *engine_info(const struct engine *g)
+{
+    return &g->info;
+}
+
+const struct engine_device *engine_device(const struct engine *g)
+{
+    return &g->device;
+}
+
+const struct vocab *engine_vocab(const struct engine *g)
+{
+    return g->vocab;
+}
+
+// --------------------------------------------------------------------------------- sequences
+
+static bool check_seq(const struct engine *g, uint32_t seq, struct err *e)
+{
+    if (seq < g->forward.p.n_seqs) return true;
+    return err_set(e, ERR_ARG, "sequence %u of %u", seq, g->forward.p.n_seqs);
+}
+
+uint32_t engine_seq_len(const struct engine *g, uint32_t seq)
+{
+    return seq < g->forward.p.n_seqs ? g->seq_len[seq] : 0;
+}
+
+bool engine_seq_truncate(struct engine *g, uint32_t seq, uint32_t n, struct err *e)
+{
+    if (!check_seq(g, seq, e)) return false;
+    if (n > g->seq_len[seq])
+        return err_set(e, ERR_ARG, "sequence %u has %u positions, not %u", seq, g->seq_len[seq], n);
+    g->seq_len[seq] = n;
+    return true;
+}
+
+bool engine_seq_copy(struct engine *g, uint32_t dst, uint32_t src, uint32_t n, struct err *e)
+{
+    if (!check_seq(g, dst, e) || !check_seq(g, src, e)) return false;
+    if (n > g->seq_len[src])
+        return err_set(e, ERR_ARG, "sequence %u has %u positions, not %u", src, g->seq_len[src], n);
+    uint32_t n_ctx = g->forward.p.n_ctx;
+    if (dst != src && !forward_copy_cells(&g->forward, dst * n_ctx, src * n_ctx, n, e))
+        return false;
+    g->seq_len[dst] = n;
+    return true;
+}
+
+// ----------------------------------------------------------------------------------- running
+
+static bool check_items(const struct engine *g, const struct engine_item *items, size_t n_items,
+                        struct err *e)
+{
+    for (size_t i = 0; i < n_items; i++) {
+        const struct engine_item *it = &items[i];
+        if (!check_seq(g, it->seq, e)) return false;
+        for (size_t j = 0; j < i; j++)
+            if (items[j].seq == it->seq)
+                return err_set(e, ERR_ARG, "sequence %u appears twice in one call", it->seq);
+        if (!it->n) return err_set(e, ERR_ARG, "sequence %u: no tokens to run", it->seq);
+        if (it->n > g->forward.p.n_ctx - g->seq_len[it->seq])
+            return err_set(e, ERR_ARG,
+                           "%zu more tokens do not fit: %u of %u positions are used; choose a "
+                           "larger --ctx",
+                           it->n, g->seq_len[it->seq], g->forward.p.n_ctx);
+        for (size_t j = 0; j < it->n; j++)
+            if (it->tokens[j] < 0 || (uint32_t)it->tokens[j] >= g->config.n_vocab)
+                return err_set(e, ERR_ARG, "token id %d is not in the vocabulary of %u",
+                               it->tokens[j], g->config.n_vocab);
+    }
+    return true;
+}
+
+struct cursor { // where the cutting of items into passes stands
+    size_t item, token;
+};
+
+// Fills the next pass, up to n_batch tokens.
+static void next_pass(struct engine *g, const struct engine_item *items, size_t n_items,
+                      struct cursor *at, struct pass *p)
+{
+    uint32_t n_ctx = g->forward.p.n_ctx, n_batch = g->forward.p.n_batch;
+    *p = (struct pass){.tokens = g->tokens, .runs = g->runs, .rows = g->rows};
+    while (at->item < n_items && p->n_tokens < n_batch) {
+        const struct engine_item *it = &items[at->item];
+        size_t n = size_min(it->n - at->token, n_batch - p->n_tokens);
+        uint32_t start = g->seq_len[it->seq] + (uint32_t)at->token, cell = it->seq * n_ctx;
+        g->runs[p->n_runs++] = (struct pass_tile){p->n_tokens, (uint32_t)n, cell, start};
+        for (uint32_t i = 0; i < n; i++) {
+            bool last = at->token + i + 1 == it->n;
+            if (it->want == LOGITS_ALL || (it->want == LOGITS_LAST && last))
+                g->rows[p->n_rows++] = p->n_tokens;
+            g->tokens[p->n_tokens++] = (struct pass_token){(uint32_t)it->tokens[at->token + i],
+                                                           cell + start + i, start + i};
+        }
+        at->token += n;
+        if (at->token == it->n) *at = (struct cursor){at->item + 1, 0};
+    }
+}
+
+bool engine_run(struct engine *g, const struct engine_item *items, size_t n_items, float *logits,
+                struct err *e)
+{
+    if (!check_items(g, items, n_items, e)) return false;
+    for (struct cursor at = {0, 0}; at.item < n_items;) {
+        struct pass p;
+        next_pass(g, items, n_items, &at, &p);
+        p.logits = logits;
+        if (!cancel_check(e) || !forward_run(&g->forward, &p, e)) return false;
+        if (logits) logits += (size_t)p.n_rows * g->config.n_vocab;
+    }
+    for (size_t i = 0; i < n_items; i++)
+        g->seq_len[items[i].seq] += (uint32_t)items[i].n;
+    return true;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+bool engine_matvec_speed(struct engine *g, uint32_t runs, double *bytes, double *seconds,
+                         struct err *e)
+{
+    double *times = calloc(runs, sizeof *times), ignored;
+    if (!times) return err_nomem(e, "timings", runs * sizeof *times);
+    bool ok = runs > 0 && forward_time_matvec(&g->forward, bytes, &ignored, e);
+    for (uint32_t i = 0; ok && i < runs; i++)
+        ok = cancel_check(e) && forward_time_matvec(&g->forward, bytes, &times[i], e);
+    if (ok) {
+        qsort(times, runs, sizeof *times, by_value);
+        *seconds = times[runs / 2];
+    }
+    free(times);
+    return ok;
+}
