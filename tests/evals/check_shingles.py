@@ -2,6 +2,7 @@
 """Finds bundled evaluation items that share wording with published ones.
 
     check_shingles.py OURS... --against PUBLISHED...
+    check_shingles.py          the bundled sets against ../shared/data/official, where that is present
 
 Each path is a file or a folder that is searched for *.csv and *.jsonl. A CSV row is an MMLU item
 (question, A, B, C, D, letter); a JSON line is a GSM8K item ("question") or a HumanEval item
@@ -24,6 +25,9 @@ import re
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
+BUNDLED = ROOT / "evals" / "data"
+OFFICIAL = ROOT.parent / "shared" / "data" / "official"
 SIZE = 8
 WORD = re.compile(r"[^\W_]+")
 IMPORT = re.compile(r"^(from\s+\S+\s+import|import)\s.*$", re.MULTILINE)
@@ -112,8 +116,13 @@ def check(ours, published):
 
 
 def main(argv):
+    if not argv:
+        if not OFFICIAL.is_dir():
+            print("Skipped: the official sets are not here (../shared/data/official).")
+            return 0
+        argv = [BUNDLED, "--against", OFFICIAL]
     if argv.count("--against") != 1 or argv[0] == "--against" or argv[-1] == "--against":
-        print("usage: check_shingles.py OURS... --against PUBLISHED...", file=sys.stderr)
+        print("usage: check_shingles.py [OURS... --against PUBLISHED...]", file=sys.stderr)
         return 2
     cut = argv.index("--against")
     try:
