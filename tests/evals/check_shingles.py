@@ -2,7 +2,7 @@
 """Finds bundled evaluation items that share wording with published ones.
 
     check_shingles.py OURS... --against PUBLISHED...
-    check_shingles.py          the bundled sets against ../shared/data/official, where that is present
+    check_shingles.py     the bundled sets against ../shared/data/official, where that is present
 
 Each path is a file or a folder that is searched for *.csv and *.jsonl. A CSV row is an MMLU item
 (question, A, B, C, D, letter); a JSON line is a GSM8K item ("question") or a HumanEval item
