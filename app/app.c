@@ -40,9 +40,12 @@ bool app_model_path(const char *name, char *out, size_t out_size, struct err *e)
     if (!file_path(out, out_size, e, "%s/models/%s.gguf", cache, want)) return false;
     if (file_exists(out)) return true;
     if (!name)
-        return err_set(e, ERR_IO, "the default model is not in %s/models: fetch it with "
-                                  "./tools/setup.sh, or name a GGUF file", cache);
-    return err_set(e, ERR_IO, "no file %s here and no model of that name in %s/models", name, cache);
+        return err_set(e, ERR_IO,
+                       "the default model is not in %s/models: fetch it with "
+                       "./tools/setup.sh, or name a GGUF file",
+                       cache);
+    return err_set(e, ERR_IO, "no file %s here and no model of that name in %s/models", name,
+                   cache);
 }
 
 bool app_parse_u32(const char *opt, const char *text, unsigned lo, unsigned hi, unsigned *out,
@@ -97,7 +100,7 @@ bad:
 
 bool app_read_stdin(char **out, size_t *size, struct err *e)
 {
-    return file_read("/dev/stdin", (size_t)1 << 30, out, size, e);
+    return file_read_stream(stdin, "standard input", (size_t)1 << 30, out, size, e);
 }
 
 bool app_flush(struct err *e)

@@ -14,8 +14,8 @@ enum { APP_OK = 0, APP_FAILED = 1, APP_USAGE = 2 };
 #define APP_DEFAULT_MODEL "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 struct app_command {
-    const char *name;    // argv[1]
-    const char *summary; // one line of `lectern --help`
+    const char *name;                  // argv[1]
+    const char *summary;               // one line of `lectern --help`
     int (*run)(int argc, char **argv); // argv[0] is the command's name
 };
 

@@ -8,12 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool file_read(const char *path, size_t max_bytes, char **out, size_t *size, struct err *e)
+bool file_read_stream(FILE *f, const char *name, size_t max_bytes, char **out, size_t *size,
+                      struct err *e)
 {
     *out = NULL;
     *size = 0;
-    FILE *f = fopen(path, "rb");
-    if (!f) return err_set(e, ERR_IO, "cannot open %s: %s", path, strerror(errno));
     size_t cap = 65536, n = 0;
     char *buf = malloc(cap + 1);
     while (buf) {
@@ -24,19 +23,29 @@ bool file_read(const char *path, size_t max_bytes, char **out, size_t *size, str
         if (!grown) free(buf);
         buf = grown;
     }
-    int saved = ferror(f) ? errno : 0;
-    fclose(f);
-    if (!buf) return err_nomem(e, path, cap + 1);
-    if (saved || n > max_bytes) {
+    if (!buf) return err_nomem(e, name, cap + 1);
+    if (ferror(f) || n > max_bytes) {
+        int saved = errno;
         free(buf);
-        if (saved) return err_set(e, ERR_IO, "cannot read %s: %s", path, strerror(saved));
+        if (ferror(f)) return err_set(e, ERR_IO, "cannot read %s: %s", name, strerror(saved));
         return err_set(e, ERR_FORMAT, "%s is larger than the %zu bytes that such a file may have",
-                       path, max_bytes);
+                       name, max_bytes);
     }
     buf[n] = '\0';
     *out = buf;
     *size = n;
     return true;
+}
+
+bool file_read(const char *path, size_t max_bytes, char **out, size_t *size, struct err *e)
+{
+    *out = NULL;
+    *size = 0;
+    FILE *f = fopen(path, "rb");
+    if (!f) return err_set(e, ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    bool ok = file_read_stream(f, path, max_bytes, out, size, e);
+    fclose(f);
+    return ok;
 }
 
 static bool write_all(int fd, const char *data, size_t size)

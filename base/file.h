@@ -10,6 +10,10 @@
 // The whole file in memory with a zero byte behind it. Caller frees *out. Limit: max_bytes.
 bool file_read(const char *path, size_t max_bytes, char **out, size_t *size, struct err *e);
 
+// The same from an open stream, for standard input; name is what errors call it.
+bool file_read_stream(FILE *f, const char *name, size_t max_bytes, char **out, size_t *size,
+                      struct err *e);
+
 // Writes path.tmp-PID, syncs it, renames it over path. On failure path is as it was.
 bool file_write(const char *path, const void *data, size_t size, struct err *e);
 

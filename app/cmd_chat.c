@@ -1,0 +1,248 @@
+// lectern chat: a conversation. Every turn renders the whole conversation with the model's template
+// and keeps the cached positions that it shares with the turn before.
+#include "app/generate.h"
+#include "app/options.h"
+#include "base/cancel.h"
+#include "base/json.h"
+
+#include <editline/readline.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { OPT_SYSTEM = OPT_OWN, OPT_TEMPLATE };
+
+static const struct option long_options[] = {
+    APP_ENGINE_OPTIONS,
+    APP_SAMPLING_OPTIONS,
+    {"system", required_argument, NULL, OPT_SYSTEM},
+    {"chat-template", required_argument, NULL, OPT_TEMPLATE},
+    {0},
+};
+
+static void print_help(void)
+{
+    printf("usage: lectern chat [MODEL] [OPTION]...\n\n"
+           "Talk to a model. An empty line or ^D ends it; ^C stops an answer.\n\n"
+           "  --system TEXT   system message\n"
+           "  --chat-template NAME  chatml, llama3 or llama2 instead of the file's own\n"
+           "  -n N            most new tokens an answer (default 512)\n" APP_SAMPLING_HELP
+           "                  (default: --temp 0.7 --top-p 0.95)\n" APP_ENGINE_HELP
+           "\nIn the conversation: /clear forgets it, /stats prints the speed of the last\n"
+           "answer, /help lists this.\n");
+}
+
+struct chat {
+    struct app_engine engine;
+    struct sampler_params sampling;
+    struct sampler sampler;
+    struct engine *g;
+    const char *system, *template;
+    unsigned max_new;
+    struct chat_message *msg; // texts owned, except the system message's
+    size_t n_msg, cap;
+    struct tokens cached; // what sequence 0 holds
+    struct generate_result last;
+    size_t last_prompt;
+};
+
+static bool take(struct chat *o, int c, const char *arg, struct err *e)
+{
+    bool taken;
+    if (!app_sampling_option(&o->sampling, c, arg, &taken, e)) return false;
+    if (taken) return true;
+    switch (c) {
+    case 'n': return app_parse_u32("-n", arg, 1, 1 << 20, &o->max_new, e);
+    case OPT_SYSTEM: o->system = arg; return true;
+    case OPT_TEMPLATE: o->template = arg; return true;
+    default: return app_engine_option(&o->engine, c, arg, e);
+    }
+}
+
+static bool add_message(struct chat *c, const char *role, char *text, struct err *e)
+{
+    if (c->n_msg == c->cap) {
+        size_t cap = c->cap ? 2 * c->cap : 16;
+        struct chat_message *grown = realloc(c->msg, cap * sizeof *grown);
+        if (!grown) return err_nomem(e, "the conversation", cap * sizeof *grown);
+        c->msg = grown;
+        c->cap = cap;
+    }
+    c->msg[c->n_msg++] = (struct chat_message){role, text};
+    return true;
+}
+
+static void forget(struct chat *c, size_t from, size_t n) // messages [from, from + n)
+{
+    for (size_t i = from; i < from + n; i++)
+        free((char *)(uintptr_t)c->msg[i].text);
+    memmove(c->msg + from, c->msg + from + n, (c->n_msg - from - n) * sizeof *c->msg);
+    c->n_msg -= n;
+}
+
+// The conversation as ids; the oldest exchanges are dropped until an answer fits behind them.
+static bool render(struct chat *c, struct tokens *ids, struct err *e)
+{
+    uint32_t n_ctx = engine_info(c->g)->n_ctx;
+    size_t first = c->system ? 1 : 0;
+    for (;;) {
+        char *text = NULL;
+        ids->n = 0;
+        bool ok = vocab_chat(engine_vocab(c->g), c->template, c->msg, c->n_msg, true, &text, e) &&
+                  vocab_tokenize(engine_vocab(c->g), text, strlen(text), TOK_SPECIAL | TOK_ADD_BOS,
+                                 ids, e);
+        free(text);
+        if (!ok) return false;
+        if (ids->n + 16 <= n_ctx) return true;
+        if (c->n_msg < first + 3)
+            return err_set(e, ERR_ARG,
+                           "the message has %zu tokens, the context %u: choose a larger "
+                           "--ctx or say less",
+                           ids->n, n_ctx);
+        forget(c, first, 2);
+        fprintf(stderr, "(the context is full: the oldest exchange was forgotten)\n");
+    }
+}
+
+static void print_piece(void *ctx, const char *text, size_t size)
+{
+    text_add(ctx, text, size);
+    fwrite(text, 1, size, stdout);
+    fflush(stdout);
+}
+
+// Runs the tokens behind the common prefix and prints the answer. *said is the answer's text.
+static bool answer(struct chat *c, struct text *said, struct err *e)
+{
+    struct tokens ids = {0};
+    if (!render(c, &ids, e)) {
+        tokens_free(&ids);
+        return false;
+    }
+    size_t same = 0;
+    while (same < c->cached.n && same + 1 < ids.n && c->cached.ids[same] == ids.ids[same])
+        same++;
+    bool ok = engine_seq_truncate(c->g, 0, (uint32_t)same, e);
+    uint32_t room = engine_info(c->g)->n_ctx - (uint32_t)ids.n;
+    struct generate_params p = {
+        .prompt = ids.ids + same,
+        .n_prompt = ids.n - same,
+        .max_new = c->max_new < room ? c->max_new : room,
+        .sampler = &c->sampler,
+        .on_text = print_piece,
+        .ctx = said,
+    };
+    tokens_free(&c->last.ids);
+    c->last_prompt = p.n_prompt;
+    ok = ok && generate(c->g, &p, &c->last, e);
+    printf("\n");
+    // The cache holds the prompt and all generated tokens that were run.
+    size_t held = engine_seq_len(c->g, 0);
+    for (size_t i = 0; i < c->last.ids.n && ids.n < held; i++)
+        if (!tokens_push(&ids, c->last.ids.ids[i], e)) break;
+    if (ids.n > held) ids.n = held;
+    tokens_free(&c->cached);
+    c->cached = ids;
+    return ok;
+}
+
+static void print_stats(const struct chat *c)
+{
+    const struct generate_result *r = &c->last;
+    if (!r->ids.n) return;
+    printf("%zu tokens read in %.2f s, %zu written at %.1f tokens/s; context %u of %u\n",
+           c->last_prompt, r->prefill_s, r->ids.n,
+           r->ids.n > 1 ? (double)(r->ids.n - 1) / r->decode_s : 0.0, engine_seq_len(c->g, 0),
+           engine_info(c->g)->n_ctx);
+}
+
+static void clear_conversation(struct chat *c)
+{
+    size_t first = c->system ? 1 : 0;
+    forget(c, first, c->n_msg - first);
+    c->cached.n = 0;
+}
+
+// One exchange. *end is set when the conversation is over.
+static bool turn(struct chat *c, bool *end, struct err *e)
+{
+    char *line = readline(isatty(STDIN_FILENO) ? "> " : "");
+    if (!line || !*line) {
+        *end = true;
+        free(line);
+        return true;
+    }
+    add_history(line);
+    cancel_clear(); // ^C while typing
+    if (*line == '/') {
+        if (!strcmp(line, "/clear"))
+            clear_conversation(c);
+        else if (!strcmp(line, "/stats"))
+            print_stats(c);
+        else
+            printf(
+                "/clear forgets the conversation, /stats prints the speed, an empty line ends\n");
+        free(line);
+        return true;
+    }
+    if (!add_message(c, "user", line, e)) {
+        free(line);
+        return false;
+    }
+    struct text said = {0};
+    bool ok = answer(c, &said, e);
+    if (!ok && e->code == ERR_CANCELLED) { // the answer stands as far as it went
+        cancel_clear();
+        ok = true;
+    }
+    if (ok && said.failed) ok = err_nomem(e, "the answer", said.cap);
+    char *text = said.data ? said.data : calloc(1, 1);
+    return ok && (text || err_nomem(e, "the answer", 1)) && add_message(c, "assistant", text, e);
+}
+
+static bool chat(struct chat *c, const char *model, struct err *e)
+{
+    if (!app_engine_open(&c->engine, model, &c->g, e)) return false;
+    const struct engine_info *in = engine_info(c->g);
+    const char *template = c->template ? c->template : vocab_chat_template(engine_vocab(c->g));
+    bool ok = true;
+    if (!template)
+        ok = err_set(e, ERR_UNSUPPORTED,
+                     "%s has no chat template that Lectern knows: choose one "
+                     "with --chat-template chatml|llama3|llama2",
+                     in->name);
+    if (ok && c->system) ok = add_message(c, "system", (char *)(uintptr_t)c->system, e);
+    sampler_init(&c->sampler, &c->sampling);
+    if (ok && isatty(STDOUT_FILENO))
+        printf("%s, %s, template %s, on %s\nAn empty line ends; /help lists more.\n", in->name,
+               in->file_type, template, engine_device(c->g)->name);
+    for (bool end = false; ok && !end;)
+        ok = turn(c, &end, e);
+    if (c->system && c->n_msg) c->msg[0].text = NULL; // borrowed from argv
+    forget(c, 0, c->n_msg);
+    free(c->msg);
+    tokens_free(&c->cached);
+    tokens_free(&c->last.ids);
+    engine_close(c->g);
+    return ok && app_flush(e);
+}
+
+int cmd_chat(int argc, char **argv)
+{
+    struct chat c = {.max_new = 512, .sampling = {.temperature = 0.7f, .top_p = 0.95f}};
+    struct err e = {0};
+    const char *model;
+    app_engine_init(&c.engine);
+    for (int k; (k = getopt_long(argc, argv, "n:h", long_options, NULL)) != -1;) {
+        if (k == 'h') {
+            print_help();
+            return APP_OK;
+        }
+        if (k == '?') return app_usage("chat", "the options were not understood");
+        if (!take(&c, k, optarg, &e)) return app_usage("chat", "%s", e.msg);
+    }
+    int status = app_one_model("chat", argc, argv, &model);
+    if (status != APP_OK) return status;
+    return chat(&c, model, &e) ? APP_OK : app_fail(&e);
+}

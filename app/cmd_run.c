@@ -1,0 +1,180 @@
+// lectern run: text from a prompt or from token ids.
+#include "app/generate.h"
+#include "app/options.h"
+#include "base/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPT_TOKENS = OPT_OWN, OPT_JSON, OPT_CHAT, OPT_SYSTEM, OPT_TEMPLATE, OPT_IGNORE_EOS };
+
+struct options {
+    struct app_engine engine;
+    struct sampler_params sampling;
+    const char *model, *prompt, *tokens, *system, *template;
+    unsigned max_new;
+    bool json, chat, ignore_eos;
+};
+
+static void print_help(void)
+{
+    printf("usage: lectern run [MODEL] -p PROMPT [OPTION]...\n\n"
+           "Generates text behind a prompt and prints it as it comes.\n\n"
+           "  -p TEXT         the prompt; without -p and --tokens it is read from stdin\n"
+           "  --chat          the prompt is a user's message: apply the model's template\n"
+           "  --system TEXT   system message, with --chat\n"
+           "  --chat-template NAME  chatml, llama3 or llama2 instead of the file's own\n"
+           "  --tokens 1,5,7  token ids instead of a prompt\n"
+           "  -n N            most new tokens (default 256)\n" APP_SAMPLING_HELP
+           "  --ignore-eos    go on behind an end-of-text token\n"
+           "  --json          {\"ids\", \"text\", \"timings\"} when it is done\n" APP_ENGINE_HELP);
+}
+
+static const struct option long_options[] = {
+    APP_ENGINE_OPTIONS,
+    APP_SAMPLING_OPTIONS,
+    {"tokens", required_argument, NULL, OPT_TOKENS},
+    {"prompt", required_argument, NULL, 'p'},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"chat", no_argument, NULL, OPT_CHAT},
+    {"system", required_argument, NULL, OPT_SYSTEM},
+    {"chat-template", required_argument, NULL, OPT_TEMPLATE},
+    {"ignore-eos", no_argument, NULL, OPT_IGNORE_EOS},
+    {0},
+};
+
+static bool take(struct options *o, int c, const char *arg, struct err *e)
+{
+    bool taken;
+    if (!app_sampling_option(&o->sampling, c, arg, &taken, e)) return false;
+    if (taken) return true;
+    switch (c) {
+    case 'p': o->prompt = arg; return true;
+    case 'n': return app_parse_u32("-n", arg, 1, 1 << 20, &o->max_new, e);
+    case OPT_TOKENS: o->tokens = arg; return true;
+    case OPT_JSON: o->json = true; return true;
+    case OPT_CHAT: o->chat = true; return true;
+    case OPT_SYSTEM: o->system = arg; return true;
+    case OPT_TEMPLATE: o->template = arg; return true;
+    case OPT_IGNORE_EOS: o->ignore_eos = true; return true;
+    default: return app_engine_option(&o->engine, c, arg, e);
+    }
+}
+
+static bool prompt_ids(const struct options *o, const struct vocab *v, struct tokens *out,
+                       struct err *e)
+{
+    if (o->tokens) {
+        int *ids;
+        size_t n;
+        if (!app_parse_ids(o->tokens, &ids, &n, e)) return false;
+        bool ok = true;
+        for (size_t i = 0; ok && i < n; i++)
+            ok = tokens_push(out, ids[i], e);
+        free(ids);
+        return ok;
+    }
+    char *read = NULL, *rendered = NULL;
+    size_t size = o->prompt ? strlen(o->prompt) : 0;
+    const char *text = o->prompt;
+    bool ok = true;
+    if (!text) {
+        ok = app_read_stdin(&read, &size, e);
+        text = read;
+    }
+    if (ok && o->chat) {
+        struct chat_message m[2] = {{"system", o->system}, {"user", text}};
+        ok = vocab_chat(v, o->template, o->system ? m : m + 1, o->system ? 2 : 1, true, &rendered,
+                        e);
+        text = rendered;
+        size = ok ? strlen(rendered) : 0;
+    }
+    ok = ok && vocab_tokenize(v, text, size, TOK_ADD_BOS | (o->chat ? TOK_SPECIAL : 0), out, e);
+    free(read);
+    free(rendered);
+    if (ok && !out->n) return err_set(e, ERR_ARG, "the prompt is empty: give one with -p TEXT");
+    return ok;
+}
+
+static void print_piece(void *ctx, const char *text, size_t size)
+{
+    (void)ctx;
+    fwrite(text, 1, size, stdout);
+    fflush(stdout);
+}
+
+static void print_json(const struct vocab *v, const struct options *o, size_t n_prompt,
+                       const struct generate_result *r)
+{
+    struct text t = {0};
+    char *text = NULL;
+    size_t size = 0;
+    struct err ignored;
+    (void)o;
+    text_puts(&t, "{\"ids\":[");
+    for (size_t i = 0; i < r->ids.n; i++)
+        text_printf(&t, "%s%d", i ? "," : "", r->ids.ids[i]);
+    text_puts(&t, "],\"text\":");
+    if (vocab_detokenize(v, r->ids.ids, r->ids.n, false, false, &text, &size, &ignored))
+        text_json(&t, text, size, false);
+    else
+        text_puts(&t, "null");
+    size_t steps = r->ids.n > 1 ? r->ids.n - 1 : 0;
+    text_printf(&t,
+                ",\"timings\":{\"prompt_n\":%zu,\"prompt_ms\":%.3f,\"prompt_per_second\":%.3f,"
+                "\"predicted_n\":%zu,\"predicted_ms\":%.3f,\"predicted_per_second\":%.3f},"
+                "\"stopped\":\"%s\"}\n",
+                n_prompt, r->prefill_s * 1e3, (double)n_prompt / r->prefill_s, r->ids.n,
+                r->decode_s * 1e3, steps ? (double)steps / r->decode_s : 0.0,
+                r->ended ? "eos" : "limit");
+    fwrite(t.data, 1, t.size, stdout);
+    text_free(&t);
+    free(text);
+}
+
+static bool run(struct options *o, struct err *e)
+{
+    struct engine *g;
+    struct tokens prompt = {0};
+    struct generate_result r = {0};
+    struct sampler sampler;
+    if (!app_engine_open(&o->engine, o->model, &g, e)) return false;
+    sampler_init(&sampler, &o->sampling);
+    bool ok = prompt_ids(o, engine_vocab(g), &prompt, e);
+    if (ok) {
+        struct generate_params p = {
+            .prompt = prompt.ids,
+            .n_prompt = prompt.n,
+            .max_new = o->max_new,
+            .ignore_eog = o->ignore_eos,
+            .sampler = &sampler,
+            .on_text = o->json ? NULL : print_piece,
+        };
+        ok = generate(g, &p, &r, e);
+        if (ok && o->json) print_json(engine_vocab(g), o, prompt.n, &r);
+        if (!o->json && r.ids.n) printf("\n");
+    }
+    tokens_free(&prompt);
+    tokens_free(&r.ids);
+    engine_close(g);
+    return ok && app_flush(e);
+}
+
+int cmd_run(int argc, char **argv)
+{
+    struct options o = {.max_new = 256, .sampling = {.top_p = 1}};
+    struct err e = {0};
+    app_engine_init(&o.engine);
+    for (int c; (c = getopt_long(argc, argv, "p:n:h", long_options, NULL)) != -1;) {
+        if (c == 'h') {
+            print_help();
+            return APP_OK;
+        }
+        if (c == '?') return app_usage("run", "the options were not understood");
+        if (!take(&o, c, optarg, &e)) return app_usage("run", "%s", e.msg);
+    }
+    int status = app_one_model("run", argc, argv, &o.model);
+    if (status != APP_OK) return status;
+    return run(&o, &e) ? APP_OK : app_fail(&e);
+}

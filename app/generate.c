@@ -1,0 +1,73 @@
+#include "app/generate.h"
+#include "base/clock.h"
+#include "base/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct stream { // holds back the bytes of a character that is not complete
+    const struct generate_params *p;
+    const struct vocab *vocab;
+    char held[512];
+    size_t n;
+};
+
+static void stream_token(struct stream *s, int32_t id)
+{
+    size_t size;
+    const char *piece = vocab_piece(s->vocab, id, false, &size);
+    if (!s->p->on_text) return;
+    while (size) {
+        size_t take = size < sizeof s->held - s->n ? size : sizeof s->held - s->n;
+        memcpy(s->held + s->n, piece, take);
+        piece += take;
+        size -= take;
+        s->n += take;
+        size_t tail = utf8_incomplete_tail(s->held, s->n), whole = s->n - tail;
+        if (whole) s->p->on_text(s->p->ctx, s->held, whole);
+        memmove(s->held, s->held + whole, tail);
+        s->n = tail;
+    }
+}
+
+static bool decode(struct engine *g, const struct generate_params *p, float *logits,
+                   struct generate_result *out, struct err *e)
+{
+    uint32_t n_vocab = engine_info(g)->n_vocab, n_ctx = engine_info(g)->n_ctx;
+    struct stream s = {.p = p, .vocab = engine_vocab(g)};
+    for (uint32_t i = 0; i < p->max_new; i++) {
+        int32_t id;
+        if (!sampler_pick(p->sampler, logits, n_vocab, &id, e) || !tokens_push(&out->ids, id, e))
+            return false;
+        out->ended = vocab_is_eog(s.vocab, id) && !p->ignore_eog;
+        if (out->ended) break;
+        stream_token(&s, id);
+        if (i + 1 == p->max_new) break;
+        if (engine_seq_len(g, 0) == n_ctx)
+            return err_set(e, ERR_ARG, "the context of %u positions is full: choose a larger --ctx",
+                           n_ctx);
+        struct engine_item item = {.seq = 0, .tokens = &id, .n = 1, .want = LOGITS_LAST};
+        if (!engine_run(g, &item, 1, logits, e)) return false;
+    }
+    if (s.n && p->on_text) p->on_text(p->ctx, s.held, s.n);
+    return true;
+}
+
+bool generate(struct engine *g, const struct generate_params *p, struct generate_result *out,
+              struct err *e)
+{
+    *out = (struct generate_result){0};
+    size_t bytes = engine_info(g)->n_vocab * sizeof(float);
+    float *logits = malloc(bytes);
+    if (!logits) return err_nomem(e, "logits", bytes);
+    struct engine_item item = {
+        .seq = 0, .tokens = p->prompt, .n = p->n_prompt, .want = LOGITS_LAST};
+    double start = clock_s();
+    bool ok = engine_run(g, &item, 1, logits, e);
+    out->prefill_s = clock_s() - start;
+    start = clock_s();
+    ok = ok && decode(g, p, logits, out, e);
+    out->decode_s = clock_s() - start;
+    free(logits);
+    return ok;
+}

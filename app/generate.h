@@ -1,0 +1,30 @@
+// Generation as run and chat do it: prefill, then token by token with text as it comes.
+#ifndef LECTERN_GENERATE_H
+#define LECTERN_GENERATE_H
+
+#include "engine/engine.h"
+
+// Receives whole characters; special tokens have no text.
+typedef void generate_text(void *ctx, const char *text, size_t size);
+
+struct generate_params {
+    const int32_t *prompt;
+    size_t n_prompt;
+    uint32_t max_new;
+    bool ignore_eog;
+    struct sampler *sampler;
+    generate_text *on_text; // may be NULL
+    void *ctx;
+};
+
+struct generate_result {
+    struct tokens ids; // generated, the end-of-generation token included; tokens_free
+    double prefill_s, decode_s;
+    bool ended; // by an end-of-generation token
+};
+
+// Appends to sequence 0. ^C is ERR_CANCELLED with what was made so far in *out.
+bool generate(struct engine *g, const struct generate_params *p, struct generate_result *out,
+              struct err *e);
+
+#endif

@@ -1,0 +1,70 @@
+#include "app/options.h"
+
+#include <string.h>
+
+void app_engine_init(struct app_engine *a)
+{
+    memset(a, 0, sizeof *a);
+    progress_init(&a->progress, true);
+    a->p.progress = &a->progress;
+}
+
+bool app_engine_option(struct app_engine *a, int c, const char *arg, struct err *e)
+{
+    switch (c) {
+    case OPT_DEVICE: a->p.device = arg; return true;
+    case OPT_CTX: return app_parse_u32("--ctx", arg, 32, 1 << 20, &a->p.n_ctx, e);
+    case OPT_BATCH: return app_parse_u32("--batch", arg, 1, 8192, &a->p.n_batch, e);
+    case OPT_VALIDATE: a->p.validate = true; return true;
+    case OPT_QUIET: a->progress.enabled = false; return true;
+    case OPT_KV:
+        if (strcmp(arg, "f16") && strcmp(arg, "f32"))
+            return err_set(e, ERR_ARG, "--kv is f16 or f32, not '%s'", arg);
+        a->p.kv = strcmp(arg, "f32") ? ENGINE_KV_F16 : ENGINE_KV_F32;
+        return true;
+    default: return err_set(e, ERR_INTERNAL, "option %d has no meaning", c);
+    }
+}
+
+bool app_engine_open(struct app_engine *a, const char *model, struct engine **out, struct err *e)
+{
+    *out = NULL;
+    if (!app_model_path(model, a->path, sizeof a->path, e)) return false;
+    a->p.model_path = a->path;
+    return engine_open(&a->p, out, e);
+}
+
+int app_one_model(const char *command, int argc, char **argv, const char **model)
+{
+    *model = optind < argc ? argv[optind] : NULL;
+    if (optind + 1 < argc)
+        return app_usage(command, "'%s' is one argument too many", argv[optind + 1]);
+    return APP_OK;
+}
+
+static bool real(const char *opt, const char *text, double hi, float *out, struct err *e)
+{
+    double v;
+    if (!app_parse_f64(opt, text, 0, hi, &v, e)) return false;
+    *out = (float)v;
+    return true;
+}
+
+bool app_sampling_option(struct sampler_params *s, int c, const char *arg, bool *taken,
+                         struct err *e)
+{
+    unsigned seed;
+    *taken = true;
+    switch (c) {
+    case OPT_GREEDY: s->temperature = 0; return true;
+    case OPT_TEMP: return real("--temp", arg, 10, &s->temperature, e);
+    case OPT_TOP_K: return app_parse_u32("--top-k", arg, 0, 1 << 22, &s->top_k, e);
+    case OPT_TOP_P: return real("--top-p", arg, 1, &s->top_p, e);
+    case OPT_MIN_P: return real("--min-p", arg, 1, &s->min_p, e);
+    case OPT_SEED:
+        if (!app_parse_u32("--seed", arg, 0, 4294967295u, &seed, e)) return false;
+        s->seed = seed;
+        return true;
+    default: *taken = false; return true;
+    }
+}

@@ -1,0 +1,73 @@
+// Options that every command with a model takes.
+#ifndef LECTERN_OPTIONS_H
+#define LECTERN_OPTIONS_H
+
+#include "app/app.h"
+#include "engine/engine.h"
+
+#include <getopt.h>
+
+enum { // beyond every character
+    OPT_DEVICE = 256,
+    OPT_CTX,
+    OPT_KV,
+    OPT_BATCH,
+    OPT_VALIDATE,
+    OPT_QUIET,
+    OPT_GREEDY,
+    OPT_TEMP,
+    OPT_TOP_K,
+    OPT_TOP_P,
+    OPT_MIN_P,
+    OPT_SEED,
+    OPT_OWN // a command's own options start here
+};
+
+#define APP_ENGINE_OPTIONS                                                                         \
+    {"device", required_argument, NULL, OPT_DEVICE}, {"ctx", required_argument, NULL, OPT_CTX},    \
+        {"kv", required_argument, NULL, OPT_KV}, {"batch", required_argument, NULL, OPT_BATCH},    \
+        {"validate", no_argument, NULL, OPT_VALIDATE}, {"quiet", no_argument, NULL, OPT_QUIET},    \
+    {                                                                                              \
+        "help", no_argument, NULL, 'h'                                                             \
+    }
+
+#define APP_ENGINE_HELP                                                                            \
+    "  --device D      Vulkan device: a number or part of its name (lectern devices)\n"            \
+    "  --ctx N         positions of context (default: the model's, at most 4096)\n"                \
+    "  --kv f16|f32    type of the key/value cache (default f16)\n"                                \
+    "  --batch N       most tokens computed at once (default 512)\n"                               \
+    "  --validate      Khronos validation layer on; any message is a failure\n"                    \
+    "  --quiet         no progress on standard error\n"
+
+#define APP_SAMPLING_OPTIONS                                                                       \
+    {"greedy", no_argument, NULL, OPT_GREEDY}, {"temp", required_argument, NULL, OPT_TEMP},        \
+        {"top-k", required_argument, NULL, OPT_TOP_K},                                             \
+        {"top-p", required_argument, NULL, OPT_TOP_P},                                             \
+        {"min-p", required_argument, NULL, OPT_MIN_P}, {"seed", required_argument, NULL, OPT_SEED}
+
+#define APP_SAMPLING_HELP                                                                          \
+    "  --greedy        always the likeliest token, as --temp 0\n"                                  \
+    "  --temp T        temperature, 0 to 10; 0 is greedy\n"                                        \
+    "  --top-k N  --top-p P  --min-p P   keep fewer candidates\n"                                  \
+    "  --seed N        of the random choice (default 0)\n"
+
+struct app_engine {
+    struct engine_params p;
+    struct progress progress;
+    char path[4096];
+};
+
+void app_engine_init(struct app_engine *a);
+// Takes one of APP_ENGINE_OPTIONS; a bad value is an error. c is getopt_long's result.
+bool app_engine_option(struct app_engine *a, int c, const char *arg, struct err *e);
+// The same for APP_SAMPLING_OPTIONS; *taken tells whether c was one of them.
+bool app_sampling_option(struct sampler_params *s, int c, const char *arg, bool *taken,
+                         struct err *e);
+// Resolves the model's name (NULL: the default) and opens it.
+bool app_engine_open(struct app_engine *a, const char *model, struct engine **out, struct err *e);
+
+// What getopt_long left: at most one positional argument, else APP_USAGE after a sentence.
+// *model is NULL when there is none.
+int app_one_model(const char *command, int argc, char **argv, const char **model);
+
+#endif
