@@ -1,0 +1,229 @@
+// The weeks as a Gantt chart and a table, and the order of the sections as a graph.
+#include "reports/plan_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_WEEKS = 60, MAX_TASKS = 48 };
+
+struct gantt_data {
+    double minutes[MAX_TASKS][MAX_WEEKS], start[MAX_TASKS][MAX_WEEKS];
+    double week_minutes[MAX_WEEKS], week_number[MAX_WEEKS], total[MAX_TASKS];
+    struct chart_task tasks[MAX_TASKS];
+    size_t n;
+};
+
+// The row of a session: its section's, or one of the last two for review and buffer.
+static size_t task_of(struct plan *p, const cJSON *session, size_t n_sections)
+{
+    const char *kind = plan_str(session, "kind");
+    size_t i = 0;
+    const cJSON *s;
+    if (!strcmp(kind, "review")) return n_sections;
+    if (!strcmp(kind, "buffer")) return n_sections + 1;
+    cJSON_ArrayForEach(s, p->sections)
+    {
+        if (i < n_sections && plan_num(s, "number") == plan_num(session, "section")) return i;
+        i++;
+    }
+    return n_sections + 1;
+}
+
+static void fill(struct plan *p, struct gantt_data *g, size_t n_sections, const cJSON *schedule)
+{
+    const cJSON *week, *s;
+    size_t w = 0;
+    cJSON_ArrayForEach(week, schedule)
+    {
+        double at = 0;
+        cJSON_ArrayForEach(s, plan_get(week, "sessions"))
+        {
+            size_t t = task_of(p, s, n_sections);
+            if (!(g->minutes[t][w] > 0)) g->start[t][w] = at;
+            g->minutes[t][w] += plan_num(s, "minutes");
+            g->total[t] += plan_num(s, "minutes");
+            at += plan_num(s, "minutes");
+        }
+        g->week_minutes[w] = plan_num(week, "minutes") > at ? plan_num(week, "minutes") : at;
+        g->week_number[w++] = plan_num(week, "week");
+    }
+}
+
+static void add_task(struct plan *p, struct gantt_data *g, size_t row, const char *label,
+                     const char *dest, bool outlined)
+{
+    if (!(g->total[row] > 0)) return;
+    g->tasks[g->n++] = (struct chart_task){.label = label,
+                                           .total = plan_minutes(p, g->total[row]),
+                                           .dest = dest,
+                                           .minutes = g->minutes[row],
+                                           .start = g->start[row],
+                                           .outlined = outlined};
+}
+
+static bool gantt(struct plan *p, const cJSON *schedule)
+{
+    struct gantt_data *g = calloc(1, sizeof *g);
+    size_t n_sections = plan_len(p->sections), i = 0;
+    const cJSON *s;
+    if (!g) return err_nomem(p->e, "the schedule", sizeof *g);
+    if (n_sections > MAX_TASKS - 2) n_sections = MAX_TASKS - 2;
+    fill(p, g, n_sections, schedule);
+    cJSON_ArrayForEach(s, p->sections)
+    {
+        if (i == n_sections) break;
+        add_task(p, g, i++,
+                 doc_printf(p->doc, "%.0f  %s", plan_num(s, "number"), plan_str(s, "title")),
+                 doc_printf(p->doc, "section-%.0f", plan_num(s, "number")), false);
+    }
+    add_task(p, g, n_sections, "Review", NULL, true);
+    add_task(p, g, n_sections + 1, "Buffer", NULL, true);
+    doc_full(p->doc);
+    doc_caption(
+        p->doc, "Figure",
+        "The weeks. Filled bars are sections, framed ones reviews and buffer; a bar's place "
+        "in its week follows the order of the sessions.");
+    chart_gantt(p->doc, g->tasks, g->n, plan_len(schedule), g->week_minutes, g->week_number);
+    doc_space(p->doc, 8);
+    free(g);
+    return true;
+}
+
+static void session_row(struct plan *p, const cJSON *s, const char *week)
+{
+    struct doc *d = p->doc;
+    double section = plan_num(s, "section");
+    bool linked = section > 0 && plan_section(p, section);
+    const struct cell cells[] = {{.text = week, .bold = true},
+                                 {.text = plan_date(p, plan_str(s, "date"))},
+                                 {.text = "\xe2\x98\x90"},
+                                 {.text = plan_str(s, "title"),
+                                  .dest = linked ? doc_printf(d, "section-%.0f", section) : NULL},
+                                 {.text = plan_str(s, "kind")},
+                                 {.text = plan_fixed(p, plan_num(s, "minutes"), 0)}};
+    doc_table_row(d, cells);
+}
+
+static void weeks_table(struct plan *p, const cJSON *schedule)
+{
+    static const struct column cols[] = {
+        {"Week", 0.12, ALIGN_LEFT, false, false}, {"Date", 0.19, ALIGN_LEFT, false, false},
+        {"", 0.04, ALIGN_LEFT, false, false},     {"Session", 0.45, ALIGN_LEFT, false, false},
+        {"Kind", 0.10, ALIGN_LEFT, false, false}, {"Minutes", 0.10, ALIGN_RIGHT, false, false}};
+    struct doc *d = p->doc;
+    const cJSON *week, *s;
+    double total = 0;
+    doc_caption(d, "Table", "Week by week. Tick a session when it is done.");
+    doc_table_begin(d, cols, 6);
+    cJSON_ArrayForEach(week, schedule)
+    {
+        const cJSON *sessions = plan_get(week, "sessions");
+        const char *name = doc_printf(d, "%.0f (%s)", plan_num(week, "week"),
+                                      plan_minutes(p, plan_num(week, "minutes")));
+        total += plan_num(week, "minutes");
+        if (!plan_len(sessions)) {
+            const struct cell cells[6] = {{.text = name, .bold = true},
+                                          {.text = plan_date(p, plan_str(week, "date"))}};
+            doc_table_row(d, cells);
+        }
+        cJSON_ArrayForEach(s, sessions)
+        {
+            session_row(p, s, s == sessions->child ? name : "");
+            if (s == sessions->child && s->next) doc_keep(d);
+        }
+    }
+    const struct cell last[6] = {{.text = "In all", .bold = true},
+                                 [3] = {.text = plan_minutes(p, total), .bold = true},
+                                 [5] = {.text = plan_fixed(p, total, 0), .bold = true}};
+    doc_table_row(d, last);
+    doc_table_end(d);
+}
+
+bool plan_schedule(struct plan *p)
+{
+    const cJSON *schedule = plan_get(p->json, "schedule");
+    if (!plan_len(schedule)) return true;
+    plan_chapter(p, "", "Your schedule", "schedule",
+                 "When each section is worked through, with time to come back to it.");
+    if (!gantt(p, schedule)) return false;
+    weeks_table(p, schedule);
+    doc_main(p->doc);
+    return true;
+}
+
+static size_t index_of(struct plan *p, double number)
+{
+    size_t i = 0;
+    const cJSON *s;
+    cJSON_ArrayForEach(s, p->sections)
+    {
+        if (plan_num(s, "number") == number) return i;
+        i++;
+    }
+    return SIZE_MAX;
+}
+
+static size_t graph_nodes(struct plan *p, struct chart_node *nodes, const cJSON *list)
+{
+    size_t n = 0;
+    const cJSON *s, *pre, *need;
+    cJSON_ArrayForEach(s, p->sections)
+    {
+        if (n == MAX_TASKS) return 0;
+        nodes[n++] =
+            (struct chart_node){.number = doc_printf(p->doc, "%.0f", plan_num(s, "number")),
+                                .title = plan_str(s, "title"),
+                                .dest = doc_printf(p->doc, "section-%.0f", plan_num(s, "number")),
+                                .optional = cJSON_IsTrue(plan_get(s, "optional"))};
+    }
+    cJSON_ArrayForEach(pre, list)
+    {
+        size_t at = index_of(p, plan_num(pre, "section"));
+        cJSON_ArrayForEach(need, plan_get(pre, "needs"))
+        {
+            size_t from = index_of(p, need->valuedouble);
+            if (at == SIZE_MAX || from == SIZE_MAX || nodes[at].n_needs == 16) continue;
+            nodes[at].needs[nodes[at].n_needs++] = from;
+        }
+    }
+    return n;
+}
+
+static void needs_table(struct plan *p, const struct chart_node *nodes, size_t n)
+{
+    static const struct column cols[] = {{"", 0.07, ALIGN_LEFT, false, true},
+                                         {"Section", 0.55, ALIGN_LEFT, false, false},
+                                         {"Needs", 0.38, ALIGN_LEFT, false, false}};
+    doc_caption(p->doc, "Table", "The same in words.");
+    doc_table_begin(p->doc, cols, 3);
+    for (size_t i = 0; i < n; i++) {
+        const char *needs = nodes[i].n_needs ? "" : "nothing before it";
+        for (size_t k = 0; k < nodes[i].n_needs; k++)
+            needs =
+                doc_printf(p->doc, "%s%s%s", needs, k ? ", " : "", nodes[nodes[i].needs[k]].number);
+        const struct cell cells[] = {{.text = nodes[i].number},
+                                     {.text = nodes[i].title, .dest = nodes[i].dest},
+                                     {.text = needs}};
+        doc_table_row(p->doc, cells);
+    }
+    doc_table_end(p->doc);
+}
+
+bool plan_prerequisites(struct plan *p)
+{
+    const cJSON *list = plan_get(p->json, "prerequisites");
+    if (!plan_len(list)) return true;
+    struct chart_node *nodes = calloc(MAX_TASKS, sizeof *nodes);
+    if (!nodes) return err_nomem(p->e, "the prerequisites", MAX_TASKS * sizeof *nodes);
+    plan_chapter(p, "", "What builds on what", "prerequisites",
+                 "An arrow leads from a section to those that need it; a white box is optional.");
+    size_t n = graph_nodes(p, nodes, list);
+    doc_full(p->doc);
+    doc_caption(p->doc, "Figure", "Prerequisites. Edges that others imply are left out.");
+    bool ok = chart_graph(p->doc, nodes, n, p->e);
+    if (ok) needs_table(p, nodes, n);
+    doc_main(p->doc);
+    free(nodes);
+    return ok;
+}
