@@ -159,13 +159,17 @@ struct eval_report {
     size_t n;
     bool complete;
     char results_path[4096]; // OUT/results.json
-    char note[256];          // words to print below the table, "" when there are none
+    char notes[EVAL_MAX_TASKS][256]; // "gsm8k: words that belong beside the score", each once
+    size_t n_notes;
 };
 
 // Runs the tasks. On ^C or any failure what was scored so far is kept, results.json is whole and
 // out->n says what there is; a later run with resume = true goes on.
 bool eval_run(struct engine *g, const struct eval_params *p, struct progress *pr,
               struct eval_report *out, struct err *e);
+
+// The report as a table of at most 80 columns, with its notes. Caller frees *out.
+bool eval_report_text(const struct eval_report *r, char **out, struct err *e);
 
 // Sequences to ask engine_open for: the shared shots and this many answers at once.
 enum { EVAL_ENGINE_SEQS = 5 };

@@ -159,3 +159,16 @@ bool extract_equal(const struct extract_filter *f, const char *got, const char *
     free(b);
     return ok;
 }
+
+size_t extract_cut(const char *text, size_t size, const char *const *until)
+{
+    for (size_t i = 0; until[i]; i++) {
+        size_t n = strlen(until[i]);
+        for (size_t at = 0; n && at + n <= size; at++)
+            if (!memcmp(text + at, until[i], n)) {
+                size = at; // a stop further down the list may come even earlier
+                break;
+            }
+    }
+    return size;
+}

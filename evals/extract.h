@@ -36,4 +36,7 @@ bool extract_equal(const struct extract_filter *f, const char *got, const char *
 // The reference as exact_match sees it: "18" of a gsm8k answer with its reasoning. Caller frees.
 bool extract_normalise(const struct extract_filter *f, const char *text, char **out, struct err *e);
 
+// Length of the text before the earliest of the stop strings (NULL at the end of the list).
+size_t extract_cut(const char *text, size_t size, const char *const *until);
+
 #endif

@@ -1,0 +1,60 @@
+// What the harness asks of an engine: letters behind a context, greedy texts for several prompts
+// at once. One shared beginning (the shots) is kept in sequence 0, and its KV rows are copied to
+// the sequence that needs them.
+//
+//   sequence 0        the shared beginning (lm_set_prefix)
+//   sequences 1 ..    work; with an engine of one sequence, 0 works and nothing is shared
+//
+// An item is always computed from the same two pieces (shots, rest), whatever ran before it, so
+// that a run that was interrupted gives what an uninterrupted one gives.
+#ifndef LECTERN_EVAL_LM_H
+#define LECTERN_EVAL_LM_H
+
+#include "base/json.h"
+#include "engine/engine.h"
+#include "evals/eval.h"
+
+enum { LM_MAX_SLOTS = 16 };
+
+struct lm_slot { // one text being generated
+    bool active;
+    uint32_t seq, item;
+    struct tokens pending; // to be fed at the next step
+    struct text text;      // so far; raw bytes
+    uint32_t n_generated, max_tokens;
+    const char *const *until;
+    double start_s;
+    bool finished;
+};
+
+struct lm {
+    struct engine *g;          // borrowed
+    const struct vocab *vocab; // borrowed
+    uint32_t n_ctx, n_vocab, n_slots;
+    bool shares; // the engine has a sequence for the shared beginning
+    struct tokens prefix;
+    float *logits; // [LM_MAX_SLOTS, n_vocab]
+    struct lm_slot slots[LM_MAX_SLOTS];
+};
+
+bool lm_open(struct lm *lm, struct engine *g, struct err *e);
+void lm_close(struct lm *lm); // forgets all sequences
+
+// Computes text[0..size) into sequence 0. Nothing is kept when it is longer than the context.
+bool lm_set_prefix(struct lm *lm, const char *text, size_t size, struct err *e);
+
+// Log-likelihood of " A" .. " D" behind the context, by lm-eval's rules: whole = enc(context +
+// continuation), its tokens from len(enc(context)) on count, the input is cut at the left.
+bool lm_letters(struct lm *lm, const char *context, size_t size, struct eval_response *out,
+                struct err *e);
+
+// Puts a prompt into a free slot: cut at the left to n_ctx - max_gen_toks tokens.
+bool lm_start(struct lm *lm, struct lm_slot *slot, uint32_t item, const struct eval_task *t,
+              const char *prompt, size_t size, struct err *e);
+// One forward pass for all active slots; slots that reached a stop, an end token or their limit
+// get `finished`, and their text is cut at the earliest stop and made valid UTF-8.
+bool lm_step(struct lm *lm, struct err *e);
+void lm_release(struct lm_slot *slot); // the slot is free again
+bool lm_busy(const struct lm *lm);
+
+#endif
