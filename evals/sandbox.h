@@ -12,7 +12,8 @@
 //            verdict descriptor that are not the verdict
 //   timeout  wall clock (or the CPU limit, for programs with several threads)
 //   blocked  the program ended because the sandbox refused something: an uncaught PermissionError
-//            (EPERM, EACCES), ENOSYS from the system call filter, a refused import, or SIGSYS.
+//            (EPERM, EACCES), EROFS, ENOSYS from the system call filter, a refused import, or
+//            SIGSYS. In the namespaces tier a file that is not there is FileNotFoundError: failed.
 //            A refusal that the program caught and survived changes nothing.
 //
 // WHAT A PROGRAM CAN DO. Read the interpreter's own tree and the system's shared libraries; write
@@ -26,9 +27,9 @@
 // equal everything, replace the tests, or jump over them; such a "pass" is not forged, the program
 // did run to its end. The nonce itself is held where Python code cannot name it: on the value
 // stack of the runner's frame, in no variable, closure, container or file; ctypes, other native
-// code, the gc module's object lists, hand-made code objects and further interpreters are
-// refused by an audit hook. What is left is memory corruption from Python (byte code through
-// marshal, bugs of the interpreter): it could read the nonce and fake a pass, and still do no more.
+// code, the gc module's object lists and further interpreters are refused by an audit hook. What
+// is left is memory corruption from Python (hand-made byte code, bugs of the interpreter): it
+// could read the nonce and fake a pass, and still do no harm.
 #ifndef LECTERN_EVALS_SANDBOX_H
 #define LECTERN_EVALS_SANDBOX_H
 

@@ -16,8 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// Links that the paths inside the interpreter and its libraries go through.
-static const char *const root_links[] = {"/lib", "/lib64", "/lib32", "/libx32", "/usr/lib64"};
+// What the path of the dynamic linker inside the interpreter may go through: links on most systems,
+// folders on others (Debian's /usr/lib64 holds a link to the linker and nothing else).
+static const char *const linker_dirs[] = {"/lib", "/lib64", "/lib32", "/libx32", "/usr/lib64"};
 
 static bool write_file(const char *path, const char *text)
 {
@@ -65,7 +66,7 @@ static bool bind_tree(const char *root, const char *path)
     if (S_ISDIR(st.st_mode)) {
         if (mkdir(to, 0755) != 0 && errno != EEXIST) return false;
     } else {
-        int fd = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+        int fd = open(to, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
         if (fd < 0) return errno == EROFS || errno == EACCES; // below a tree that is bound already
         close(fd);
     }
@@ -78,11 +79,11 @@ static bool bind_tree(const char *root, const char *path)
     return mount(NULL, to, NULL, flags, NULL) == 0;
 }
 
-static bool copy_link(const char *root, const char *path)
+static bool copy_link_or_bind(const char *root, const char *path)
 {
     char target[PATH_MAX], to[PATH_MAX];
     ssize_t n = readlink(path, target, sizeof target - 1);
-    if (n < 0) return true; // a folder, or nothing
+    if (n < 0) return bind_tree(root, path); // a folder, or nothing
     target[n] = '\0';
     return join(to, root, path) && make_parents(to, strlen(root)) &&
            (symlink(target, to) == 0 || errno == EEXIST);
@@ -100,8 +101,8 @@ static bool build_root(const struct child *c, const char **step)
         if (!bind_tree(root, c->py->trees[i])) return false;
     for (size_t i = 0; i < c->py->n_programs; i++)
         if (!bind_tree(root, c->py->programs[i])) return false;
-    for (size_t i = 0; i < sizeof root_links / sizeof root_links[0]; i++)
-        if (!copy_link(root, root_links[i])) return false;
+    for (size_t i = 0; i < sizeof linker_dirs / sizeof linker_dirs[0]; i++)
+        if (!copy_link_or_bind(root, linker_dirs[i])) return false;
     *step = "mkdir of /tmp";
     if (!join(tmp, root, "/tmp") || (mkdir(tmp, 0700) != 0 && errno != EEXIST)) return false;
     *step = "pivot_root";

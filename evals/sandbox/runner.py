@@ -7,8 +7,8 @@ import sys
 # Refuses what would reach the nonce from Python. The function is in no variable once it is
 # installed, looks up no name that the program could replace, and calls no method of an object of
 # the program's (a subclass of str could lie about its text): so it cannot be switched off.
-def hook(event, args, str=str, dynload=sys.argv[2] + "/", code=sys.version_info >= (3, 11),
-         NoImport=ImportError, Refused=PermissionError):
+def hook(event, args, str=str, dynload=sys.argv[2] + "/", NoImport=ImportError,
+         Refused=PermissionError):
     if event == "import":
         name, path = args[0], args[1]
         if str.startswith(name, ("_ctypes", "_test", "_xx", "xx", "_interp")):
@@ -20,8 +20,6 @@ def hook(event, args, str=str, dynload=sys.argv[2] + "/", code=sys.version_info 
             raise NoImport("lectern sandbox: native code from here is refused")
     elif event.startswith(("ctypes.", "gc.get_", "sqlite3.enable", "sqlite3.load",
                            "cpython.PyInterpreterState_New", "cpython._PySys_ClearAuditHooks")):
-        raise Refused("lectern sandbox: " + event + " is refused")
-    elif event == "code.__new__" and code:  # before 3.11 every import raises it
         raise Refused("lectern sandbox: " + event + " is refused")
 
 
@@ -46,7 +44,8 @@ try:
 except BaseException as x:
     # The value stack is gone, and the nonce with it: nothing from here on can become a pass.
     import posix
-    blocked = (isinstance(x, PermissionError) or isinstance(x, OSError) and x.errno == 38
+    blocked = (isinstance(x, PermissionError)
+               or isinstance(x, OSError) and x.errno in (30, 38)  # EROFS, ENOSYS
                or isinstance(x, ImportError) and str(x).startswith("lectern sandbox: "))
     text = str(x)
     posix.write(4, ("B" if blocked else "E").encode() + type(x).__name__.encode()

@@ -1,0 +1,2 @@
+import os
+os.chmod("@OUTSIDE@/keep", 0o777)

@@ -1,0 +1,1 @@
+open("@OUTSIDE@/keep", "w").write("x")

@@ -1,0 +1,2 @@
+import os
+os.truncate("@OUTSIDE@/keep", 0)

@@ -1,0 +1,2 @@
+import os
+os.utime("@OUTSIDE@/keep", (0, 0))

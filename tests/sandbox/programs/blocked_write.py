@@ -1,0 +1,1 @@
+open("@OUTSIDE@/new", "w").write("x")

@@ -1,0 +1,2 @@
+import os
+keep = [os.pipe() for _ in range(100)]

@@ -1,0 +1,1 @@
+open("big", "wb").write(bytes(2 << 20))

@@ -1,0 +1,3 @@
+# Bytes before the true verdict spoil it.
+import os
+os.write(4, b"0" * 32)
