@@ -26,7 +26,7 @@
 // so a digit ends a run of white space as the end of the text does.
 #define SPLIT_SMOLLM                                                                               \
     CONTRACTION "| ?\\p{L}+|\\p{N}| ?[^" WS "\\p{L}\\p{N}]+|[" WS "]+(?![^" WS "\\p{N}])|[" WS "]" \
-                                                                                               "+"
+                "+"
 // Llama 3: contractions in either case, any sign before letters, digits in threes, line ends
 // joined to what stands before them.
 #define SPLIT_LLAMA3                                                                               \
@@ -77,7 +77,8 @@ static int byte_of(uint32_t cp)
 
 bool bpe_decode(struct gguf_str text, struct text *out)
 {
-    size_t before = out->size;
+    size_t before = out->size, n = 0;
+    char chunk[128];
     for (size_t i = 0; i < text.n;) {
         uint32_t cp;
         i += utf8_decode(text.s + i, text.n - i, &cp);
@@ -86,7 +87,10 @@ bool bpe_decode(struct gguf_str text, struct text *out)
             out->size = before;
             return false;
         }
-        text_add(out, &(char){(char)byte}, 1);
+        chunk[n++] = (char)byte;
+        if (n < sizeof chunk && i < text.n) continue;
+        text_add(out, chunk, n);
+        n = 0;
     }
     return true;
 }
@@ -169,6 +173,7 @@ static bool compile(struct tok_bpe *b, const char *pattern, struct err *e)
 static bool find_pre(const struct gguf *g, const struct pre **out, struct err *e)
 {
     struct gguf_str name = {"default", 7};
+    char shown[41];
     if (gguf_find(g, "tokenizer.ggml.pre") && !gguf_string(g, "tokenizer.ggml.pre", &name, e))
         return false;
     for (size_t i = 0; i < sizeof pres / sizeof pres[0]; i++) {
@@ -176,10 +181,14 @@ static bool find_pre(const struct gguf *g, const struct pre **out, struct err *e
         if (strlen(pres[i].name) == name.n && memcmp(pres[i].name, name.s, name.n) == 0)
             return true;
     }
+    size_t n = size_min(name.n, sizeof shown - 1);
+    for (size_t i = 0; i < n; i++) // the file's bytes must not speak to the terminal
+        shown[i] = name.s[i] >= ' ' && name.s[i] <= '~' ? name.s[i] : '?';
+    shown[n] = '\0';
     return err_set(e, ERR_UNSUPPORTED,
-                   "%s: Lectern does not know the pre-tokenizer '%.*s'; it knows smollm, llama-bpe "
+                   "%s: Lectern does not know the pre-tokenizer '%s'; it knows smollm, llama-bpe "
                    "and gpt-2",
-                   g->path, (int)size_min(name.n, 40), name.s);
+                   g->path, shown);
 }
 
 bool bpe_load(struct vocab *v, const struct gguf *g, struct err *e)
