@@ -346,15 +346,26 @@ static void code_line(struct doc *d, const char *line, bool shell)
     }
 }
 
+// Inside a frame code stands on white instead of the frame's colour; this is the white's edge.
+static void code_edge(struct doc *d, bool above)
+{
+    if (d->frame_depth < 2 || !layout_item(d, 0, 5)) return;
+    doc_draw_rect(d, d->left - 4, 0, d->width + 8, 5, DOC_WHITE);
+    if (above) doc_keep(d);
+}
+
 void doc_code(struct doc *d, const char *text, bool shell)
 {
     d->pending_space += 5;
     doc_frame_begin(d, DOC_TINT, false);
+    code_edge(d, true);
     for (const char *p = text; *p;) {
         size_t n = strcspn(p, "\n");
         code_line(d, layout_keep(d, p, n), shell);
         p += n + (p[n] == '\n');
     }
+    doc_keep(d);
+    code_edge(d, false);
     doc_frame_end(d);
     d->pending_space += 2;
 }
@@ -368,7 +379,7 @@ void doc_answer_lines(struct doc *d, unsigned n)
     }
 }
 
-enum { FRAME_PAD_X = 11, FRAME_PAD_Y = 7 };
+enum { FRAME_PAD_X = 11, FRAME_PAD_Y = 7, FRAME_WHOLE = 120 };
 
 void doc_frame_begin(struct doc *d, struct rgb fill, bool bar)
 {
@@ -376,6 +387,7 @@ void doc_frame_begin(struct doc *d, struct rgb fill, bool bar)
     if (!layout_grow(d, &d->frames, &d->cap_frames, d->n_frames, sizeof *d->frames)) return;
     d->frames[d->n_frames++] =
         (struct frame){.x = d->left, .w = d->width, .fill = fill, .bar = bar};
+    d->frame_item = d->n_items;
     d->frame_left = d->left;
     d->frame_width = d->width;
     d->frame = (unsigned)d->n_frames;
@@ -391,6 +403,11 @@ void doc_frame_end(struct doc *d)
     doc_keep(d);
     d->pending_space = 0;
     layout_item(d, 0, FRAME_PAD_Y);
+    double height = 0;
+    for (size_t i = d->frame_item; i < d->n_items; i++)
+        height += d->items[i].before + d->items[i].height;
+    for (size_t i = d->frame_item; i + 1 < d->n_items && height < FRAME_WHOLE; i++)
+        d->items[i].keep = true; // a small frame is never parted
     d->frame = 0;
     doc_column(d, d->frame_left, d->frame_width);
 }

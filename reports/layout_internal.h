@@ -94,6 +94,7 @@ struct doc {
     const char *pending_mark, *footer;
     unsigned frame, table; // current, 0 = none
     unsigned frame_depth;
+    size_t frame_item;              // its first item
     double frame_left, frame_width; // restored by doc_frame_end
     const struct column *cols;
     size_t n_cols;

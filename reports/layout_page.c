@@ -117,6 +117,10 @@ static bool check_overflow(struct doc *d, struct err *e)
                            "below the text area",
                            it->height, it->y + it->height, it->page + 1);
         for (size_t k = it->op0; k < it->op0 + it->n_ops; k++) {
+            const struct op *o = &d->ops[k];
+            if ((o->kind == OP_DEST || o->kind == OP_PAGEREF) && !find_anchor(d, o->text))
+                return err_set(e, ERR_INTERNAL, "layout: a link leads to '%.60s', which is nowhere",
+                               o->text);
             struct box b = op_box(d, &d->ops[k]);
             if (b.x0 < -hair || b.x1 > DOC_WIDTH + hair || b.y0 < -hair || b.y1 > it->height + hair)
                 return err_set(e, ERR_INTERNAL,

@@ -1,11 +1,12 @@
 // Tables: hairlines between rows, no vertical rules, heads repeated on every page. A row's cells
-// are broken into lines; line k of every cell makes one item, so a long row may cross a page.
+// are broken into lines of their column's width.
 #include "reports/layout_internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static const double GAP = 10, PAD = 3.2;
+enum { WHOLE_ROW = 12 }; // lines
 
 void doc_caption(struct doc *d, const char *kind, const char *text)
 {
@@ -60,18 +61,21 @@ static void emit_row(struct doc *d, enum doc_style base, const struct cell *cell
         if (s[c].n_lines > n_lines) n_lines = s[c].n_lines;
     }
     if (n_lines == 0) n_lines = 1;
-    for (size_t i = 0; i < n_lines; i++) {
-        bool last = i + 1 == n_lines;
-        double top = i ? 0 : PAD, height = types[0].leading + top + (last ? PAD : 0);
+    // A short row is one item with its cells one after the other, as they are read; a long one
+    // is an item a line, so that it may cross a page.
+    size_t step = head || n_lines <= WHOLE_ROW ? n_lines : 1;
+    for (size_t i = 0; i < n_lines; i += step) {
+        bool last = i + step >= n_lines;
+        double top = i ? 0 : PAD, lead = types[0].leading;
+        double height = lead * (double)step + top + (last ? PAD : 0);
         struct item *it = layout_item(d, 0, height);
         if (!it) break;
-        // short rows stay whole, long ones keep two lines at either end
-        it->keep = head || (!last && (n_lines <= 8 || i == 0 || i + 2 == n_lines));
-        for (size_t c = 0; c < d->n_cols; c++) {
-            if (i >= s[c].n_lines) continue;
-            layout_draw_line(d, &types[c], &spans[c], &s[c], i, column_x(d, c),
-                             top + layout_ascent(&types[c]), column_width(d, c), d->cols[c].align);
-        }
+        it->keep = head || (!last && (i == 0 || i + 2 == n_lines));
+        for (size_t c = 0; c < d->n_cols; c++)
+            for (size_t k = i; k < i + step && k < s[c].n_lines; k++)
+                layout_draw_line(d, &types[c], &spans[c], &s[c], k, column_x(d, c),
+                                 top + lead * (double)(k - i) + layout_ascent(&types[c]),
+                                 column_width(d, c), d->cols[c].align);
         if (last) rule(d, height - 0.3, head ? 0.9 : 0.4, head ? DOC_GREY : DOC_RULE);
     }
 done:

@@ -155,6 +155,15 @@ static void mark_word(struct glyph *g, size_t a, size_t b, double width)
     }
 }
 
+// The space i in 98 362 432: three digits follow, and no fourth.
+static bool in_number(const struct shaped *s, size_t i)
+{
+    if (i == 0 || i + 3 >= s->n || !digit(s->g[i - 1].cp)) return false;
+    for (size_t k = 1; k <= 3; k++)
+        if (!digit(s->g[i + k].cp)) return false;
+    return i + 4 >= s->n || !digit(s->g[i + 4].cp);
+}
+
 static void mark_breaks(struct shaped *s, double width)
 {
     size_t word = 0;
@@ -165,7 +174,7 @@ static void mark_breaks(struct shaped *s, double width)
         if (i == s->n || s->g[i].brk == BRK_HARD) continue;
         bool unit = i > 0 && i + 1 < s->n && digit(s->g[i - 1].cp) &&
                     (s->g[i + 1].cp == '%' || s->g[i + 1].cp == 0xd7);
-        s->g[i].brk = unit ? BRK_NONE : BRK_SPACE;
+        s->g[i].brk = unit || in_number(s, i) ? BRK_NONE : BRK_SPACE;
     }
 }
 

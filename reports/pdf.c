@@ -326,11 +326,19 @@ void pdf_link_uri(struct pdf *pdf, double x, double y, double w, double h, const
     if (a) HPDF_LinkAnnot_SetBorderStyle(a, 0, 0, 0);
 }
 
+// [page /XYZ 0 top 0]: the last 0 keeps the reader's zoom. HPDF_Destination_SetXYZ refuses it, so
+// the array is written anew.
 static HPDF_Destination destination(struct pdf *pdf, size_t page, double page_y)
 {
     if (page >= pdf->n_pages) return NULL;
     HPDF_Destination d = HPDF_Page_CreateDestination(pdf->pages[page]);
-    if (d) HPDF_Destination_SetXYZ(d, 0, flip(pdf, fmax(0, page_y)), 0); // 0: keep the zoom
+    if (!d) return NULL;
+    HPDF_Array_Clear(d);
+    HPDF_Array_Add(d, pdf->pages[page]);
+    HPDF_Array_AddName(d, "XYZ");
+    HPDF_Array_AddReal(d, 0);
+    HPDF_Array_AddReal(d, flip(pdf, fmax(0, page_y)));
+    HPDF_Array_AddReal(d, 0);
     return d;
 }
 

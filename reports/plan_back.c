@@ -9,9 +9,9 @@ void plan_milestones(struct plan *p)
     struct doc *d = p->doc;
     const cJSON *m, *list = plan_get(p->json, "milestones");
     if (!plan_len(list)) return;
-    plan_chapter(p, "", "Milestones", "milestones",
-                 "Four to six hours are easily spent; these "
-                 "show that they led somewhere.");
+    plan_chapter(
+        p, "", "Milestones", "milestones",
+        "What you will be able to show, and in which week. Tick them when they are passed.");
     cJSON_ArrayForEach(m, list)
     {
         const char *side =

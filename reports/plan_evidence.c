@@ -43,7 +43,7 @@ static void scores_chart(struct plan *p, const cJSON *scores)
 static const char *reading(struct plan *p, const cJSON *s)
 {
     double low = plan_num(s, "low"), high = plan_num(s, "high"), chance = plan_num(s, "chance");
-    if (!(chance > 0)) return "no guessing level";
+    if (!(chance > 0)) return "free answer, no guessing level";
     if (low <= chance && chance <= high)
         return doc_printf(p->doc, "not told apart from guessing (%s %%)",
                           plan_fixed(p, chance * 100, 0));

@@ -66,6 +66,23 @@ static void cover_first_step(struct plan *p)
     doc_frame_end(d);
 }
 
+static void cover_milestones(struct plan *p)
+{
+    struct doc *d = p->doc;
+    const cJSON *m, *list = plan_get(p->json, "milestones");
+    size_t n = 0;
+    if (!plan_len(list)) return;
+    doc_text(d, &(struct para){.style = ST_H2, .keep_next = true}, "Milestones");
+    doc_main(d);
+    cJSON_ArrayForEach(m, list)
+    {
+        if (n == 6) break; // the whole list has its own chapter
+        const char *week =
+            plan_num(m, "week") > 0 ? doc_printf(d, "Week %.0f", plan_num(m, "week")) : "";
+        glance_row(p, week, plan_str(m, "title"), n++ == 0);
+    }
+}
+
 void plan_cover(struct plan *p)
 {
     struct doc *d = p->doc;
@@ -83,6 +100,7 @@ void plan_cover(struct plan *p)
         first = false;
     }
     cover_first_step(p);
+    cover_milestones(p);
 }
 
 static void overview_table(struct plan *p)
@@ -172,7 +190,7 @@ static void machine_table(struct plan *p, const cJSON *table, const cJSON *pick)
                                          {"In all GiB", 0.09, ALIGN_RIGHT, false, false},
                                          {"Context", 0.10, ALIGN_RIGHT, false, false},
                                          {"Verdict", 0.20, ALIGN_LEFT, false, false},
-                                         {"Tokens/s", 0.08, ALIGN_RIGHT, false, false},
+                                         {"tok/s", 0.08, ALIGN_RIGHT, false, false},
                                          {"Speed is", 0.11, ALIGN_LEFT, false, false}};
     struct doc *d = p->doc;
     const cJSON *r;

@@ -154,10 +154,10 @@ void plan_chapter(struct plan *p, const char *number, const char *title, const c
     doc_full(d);
     double x = number[0] ? DOC_SIDE : 0;
     size_t n = doc_fit(d, type->face, type->size, DOC_WIDTH - x, title, lines, 4);
-    doc_box_begin(d, 0, 14 + type->leading * (double)n);
+    doc_box_begin(d, 0, (number[0] ? 20 : 14) + type->leading * (double)n);
     doc_draw_rect(d, 0, 0, 32, 3, DOC_ACCENT);
     if (number[0])
-        doc_draw_text(d, FONT_BOLD, 34, DOC_ACCENT, 0, 43, ALIGN_LEFT, DOC_SIDE - 10, number);
+        doc_draw_text(d, FONT_BOLD, 32, DOC_ACCENT, 0, 38, ALIGN_LEFT, DOC_SIDE - 10, number);
     for (size_t i = 0; i < n; i++)
         doc_draw_text(d, type->face, type->size, type->color, x,
                       14 + type->leading * (double)i + 20, ALIGN_LEFT, 0, lines[i]);
