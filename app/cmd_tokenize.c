@@ -95,7 +95,10 @@ int cmd_tokenize(int argc, char **argv)
         case 's': flags = TOK_SPECIAL; break;
         case 'p': pieces = true; break;
         case 'h': print_help(); return app_flush(&e) ? APP_OK : app_fail(&e);
-        default: return app_usage("tokenize", "there is no option '%s'", argv[optind - 1]);
+        default:
+            if (strncmp(argv[optind - 1], "--", 2) == 0)
+                return app_usage("tokenize", "there is no option '%s'", argv[optind - 1]);
+            return app_usage("tokenize", "there is no option '-%c'", optopt);
         }
     }
     if (argc - optind > 1)

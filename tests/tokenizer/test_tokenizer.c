@@ -401,6 +401,45 @@ static void test_every_prefix(void **state)
     }
 }
 
+// Any byte may be anything: a sentence, or a vocabulary that still works on any text. (Sanitizers
+// make this one bite.)
+static void test_bytes_changed(void **state)
+{
+    (void)state;
+    static const char text[] = "the thing<|im_end|></s> 123\xff\n";
+    unsigned opened = 0, failed = 0;
+    for (int kind = TINY_SPM; kind <= TINY_BPE; kind++) {
+        struct tiny t;
+        unsigned char *bytes;
+        size_t size;
+        struct err e = {0};
+        tiny_begin(&t, 3);
+        must(tiny_vocab_keys(&t, (enum tiny_vocab)kind, 300, &e), &e);
+        must(tiny_bytes(&t, &bytes, &size, &e), &e);
+        for (size_t i = 24; i < size; i += 23) {
+            struct vocab *v;
+            struct tokens ids = {0};
+            FILE *f = fopen(PATH, "wb");
+            assert_non_null(f);
+            bytes[i] ^= i % 2 ? 0xff : 0x04;
+            assert_int_equal(fwrite(bytes, 1, size, f), size);
+            bytes[i] ^= i % 2 ? 0xff : 0x04;
+            fclose(f);
+            e = (struct err){0};
+            bool ok = vocab_open(PATH, &v, &e);
+            assert_true(ok || e.msg[0]);
+            *(ok ? &opened : &failed) += 1;
+            if (ok && !vocab_tokenize(v, text, sizeof text, TOK_SPECIAL | TOK_ADD_BOS, &ids, &e))
+                assert_true(e.msg[0] && ids.n == 0);
+            tokens_free(&ids);
+            vocab_close(v);
+        }
+        free(bytes);
+        tiny_free(&t);
+    }
+    assert_true(opened > 50 && failed > 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,7 +447,7 @@ int main(void)
         cmocka_unit_test(test_splits),       cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_long_words),
         cmocka_unit_test(test_bad_files),    cmocka_unit_test(test_no_token),
-        cmocka_unit_test(test_every_prefix),
+        cmocka_unit_test(test_every_prefix), cmocka_unit_test(test_bytes_changed),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(PATH);
