@@ -110,15 +110,17 @@ static bool build_root(const struct child *c, const char **step)
            umount2(".", MNT_DETACH) == 0 && chdir("/tmp") == 0;
 }
 
-// The process outside of the process namespace: holds nothing, waits, and ends the same way.
-static _Noreturn void follow(pid_t pid)
+// The process outside of the process namespace: holds nothing, waits, and ends the same way. On
+// SIGTERM it kills the inside first, so that whoever has reaped it knows that all of it is gone.
+// Both signals are blocked.
+static _Noreturn void follow(pid_t pid, const sigset_t *wanted)
 {
     int status = 0;
     syscall(SYS_close_range, 0U, ~0U, 0U);
     for (int fd = 0; fd < N_FDS; fd++)
         close(fd); // where there is no close_range nothing else is open
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
+    while (waitpid(pid, &status, WNOHANG) != pid)
+        if (sigwaitinfo(wanted, NULL) == SIGTERM) kill(pid, SIGKILL);
     if (WIFSIGNALED(status)) kill(getpid(), WTERMSIG(status));
     _exit(WEXITSTATUS(status));
 }
@@ -139,9 +141,15 @@ bool namespaces_enter(const struct child *c, const char **step)
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return false;
     if (!build_root(c, step)) return false;
     *step = "fork";
+    sigset_t wanted, before;
+    sigemptyset(&wanted);
+    sigaddset(&wanted, SIGTERM);
+    sigaddset(&wanted, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &wanted, &before);
     pid_t pid = fork();
     if (pid < 0) return false;
-    if (pid > 0) follow(pid);
+    if (pid > 0) follow(pid, &wanted);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     *step = "prctl(PR_SET_PDEATHSIG)";
     return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
 }

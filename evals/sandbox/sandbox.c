@@ -235,9 +235,12 @@ static bool drain(int fd, struct tail *t)
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
-static void look_for_end(struct job *j)
+// Without reaping it: until then its number, and that of its session, belongs to nobody else.
+static void look_for_end(struct job *j, int flags)
 {
-    if (!j->ended) j->ended = waitpid(j->pid, &j->status, WNOHANG) == j->pid;
+    siginfo_t info = {0};
+    if (waitid(P_PID, (id_t)j->pid, &info, WEXITED | WNOWAIT | flags) == 0 && info.si_pid)
+        j->ended = true;
 }
 
 // Until the child ended, its time is up (false), or the user pressed ^C (true, cancelled).
@@ -247,7 +250,7 @@ static bool job_watch(struct job *j, double timeout_s)
     for (;;) {
         double now = clock_s(), end = j->start + timeout_s;
         if (j->verdict_at > 0 && j->verdict_at + GRACE_S < end) end = j->verdict_at + GRACE_S;
-        look_for_end(j);
+        look_for_end(j, WNOHANG);
         j->cancelled = cancel_requested();
         if (j->ended || j->cancelled) return true;
         if (now >= end) return j->verdict_at > 0;
@@ -265,15 +268,16 @@ static bool job_watch(struct job *j, double timeout_s)
     }
 }
 
-// Ends the whole session and reads what is left in the pipes.
-static void job_end(struct job *j)
+// Ends the whole session and reads what is left in the pipes. In the namespaces tier the child is
+// the one that ends the rest and waits for it (namespaces.c); a SIGKILL would leave it no time.
+static void job_end(struct job *j, enum sandbox_tier tier)
 {
     if (j->pid < 0) return;
-    kill(-j->pid, SIGKILL);
-    if (!j->ended) {
-        kill(j->pid, SIGKILL); // it may not have made its session yet
-        while (waitpid(j->pid, &j->status, 0) < 0 && errno == EINTR) {
-        }
+    if (!j->ended) kill(j->pid, tier == SANDBOX_NAMESPACES ? SIGTERM : SIGKILL);
+    while (!j->ended)
+        look_for_end(j, 0);
+    kill(-j->pid, SIGKILL); // what the unsafe tier may have left in the session
+    while (waitpid(j->pid, &j->status, 0) < 0 && errno == EINTR) {
     }
     int fds[] = {j->verdict[0], j->out[0], j->err[0]};
     for (int i = 0; i < 3; i++) {
@@ -346,7 +350,7 @@ static bool run_once(struct sandbox *sb, const struct sandbox_params *p, double 
     bool ok = job_open(&j, p, v, e) && job_start(&j, sb, p, timeout_s, e);
     if (ok) {
         bool in_time = job_watch(&j, timeout_s);
-        job_end(&j);
+        job_end(&j, sb->tier);
         ok = j.cancelled ? cancel_check(e) : child_started(&j, sb->tier, e);
         if (ok) judge(&j, in_time, v);
     }

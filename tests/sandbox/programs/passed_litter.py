@@ -5,10 +5,10 @@ os.symlink("/etc", "link")
 for i in range(20):
     open(f"file{i}", "w").write("x")
 os.mkdir("closed", 0)
-for i in range(3000):
-    os.mkdir("d", 0o700)
-    os.chdir("d")
-    if i % 1000 == 0:
+for i in range(200):  # a path of 12,000 bytes
+    os.mkdir("d" * 60, 0o700)
+    os.chdir("d" * 60)
+    if i % 50 == 0:
         os.mkdir("closed", 0)
         open("file", "w").close()
 threading.Thread(target=lambda: [time.sleep(0.1) for _ in iter(int, 1)]).start()
