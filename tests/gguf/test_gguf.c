@@ -155,7 +155,8 @@ static void test_every_prefix(void **state)
         e = (struct err){0};
         if (gguf_open(PATH, &g, &e)) fail_msg("the first %zu bytes of %zu were opened", n, size);
         assert_int_equal(e.code, ERR_FORMAT);
-        assert_true(strlen(e.msg) > 20);
+        if (n && !strstr(e.msg, "cut short") && !strstr(e.msg, "are left"))
+            fail_msg("%zu bytes were read as more: %s", n, e.msg);
     }
     free(bytes);
     tiny_free(&t);

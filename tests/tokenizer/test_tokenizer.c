@@ -231,6 +231,56 @@ static void test_pieces(void **state)
     vocab_close(v);
 }
 
+// The oracle: parts of a word as strings; the merge that stands first in the file's list and fits
+// somewhere is applied at its leftmost place, until none fits.
+enum { ORACLE_PARTS = 32 };
+
+static size_t oracle(const struct gguf_kv *merges, char parts[ORACLE_PARTS][ORACLE_PARTS], size_t n)
+{
+    for (uint64_t rank = 0; rank < merges->count;) {
+        struct gguf_str m = gguf_array_string(merges, rank++);
+        for (size_t i = 0; i + 1 < n; i++) {
+            size_t left = strlen(parts[i]), right = strlen(parts[i + 1]);
+            if (left + 1 + right != m.n || memcmp(parts[i], m.s, left) != 0 || m.s[left] != ' ' ||
+                memcmp(parts[i + 1], m.s + left + 1, right) != 0)
+                continue;
+            memcpy(parts[i] + left, parts[i + 1], right + 1);
+            memmove(parts[i + 1], parts[i + 2], (n - i - 2) * sizeof parts[0]);
+            n--;
+            rank = 0;
+            break;
+        }
+    }
+    return n;
+}
+
+static void test_against_oracle(void **state)
+{
+    (void)state;
+    struct vocab *v = tiny_vocab_of(TINY_BPE, 320);
+    struct gguf g;
+    struct err e = {0};
+    uint32_t seed = 11;
+    must(gguf_open(PATH, &g, &e), &e);
+    for (int round = 0; round < 2000; round++) {
+        char word[ORACLE_PARTS] = {0}, want[2 * ORACLE_PARTS] = {0};
+        char parts[ORACLE_PARTS][ORACLE_PARTS] = {{0}};
+        size_t n = 3 + (size_t)round % (ORACLE_PARTS - 4);
+        for (size_t i = 0; i < n; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            word[i] = parts[i][0] = "theringado"[(seed >> 16) % 10];
+        }
+        n = oracle(gguf_find(&g, "tokenizer.ggml.merges"), parts, n);
+        for (size_t i = 0; i < n; i++) {
+            if (i) strcat(want, "|");
+            strcat(want, parts[i]);
+        }
+        expect(v, 0, word, want);
+    }
+    gguf_close(&g);
+    vocab_close(v);
+}
+
 static void test_round_trip(void **state)
 {
     (void)state;
@@ -443,11 +493,12 @@ static void test_bytes_changed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tiny_bpe),     cmocka_unit_test(test_tiny_spm),
-        cmocka_unit_test(test_splits),       cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_long_words),
-        cmocka_unit_test(test_bad_files),    cmocka_unit_test(test_no_token),
-        cmocka_unit_test(test_every_prefix), cmocka_unit_test(test_bytes_changed),
+        cmocka_unit_test(test_tiny_bpe),      cmocka_unit_test(test_tiny_spm),
+        cmocka_unit_test(test_splits),        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_against_oracle),
+        cmocka_unit_test(test_long_words),    cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_no_token),      cmocka_unit_test(test_every_prefix),
+        cmocka_unit_test(test_bytes_changed),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(PATH);
