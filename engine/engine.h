@@ -65,6 +65,8 @@ const char *vocab_chat_template(const struct vocab *v);
 // Renders messages, with the assistant's opening behind them when add_assistant. name = NULL
 // takes the file's own template; else one of the names above. Caller frees *out. The text holds
 // special tokens by name and the BOS where the template has it: tokenize it with TOK_SPECIAL.
+// Llama 3.1 and later get the template's fixed date, so that a chat is the same every day. No
+// message, or roles out of turn in "llama2", is ERR_ARG; no known template is ERR_UNSUPPORTED.
 bool vocab_chat(const struct vocab *v, const char *name, const struct chat_message *msg, size_t n,
                 bool add_assistant, char **out, struct err *e);
 
