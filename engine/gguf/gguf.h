@@ -20,8 +20,19 @@
 #include <stdint.h>
 
 enum gguf_value_type {
-    GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL,
-    GGUF_STRING, GGUF_ARRAY, GGUF_U64, GGUF_I64, GGUF_F64,
+    GGUF_U8,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64,
     GGUF_N_VALUE_TYPES
 };
 
@@ -37,16 +48,16 @@ struct gguf_kv {
     uint64_t count;            // of an array
     const unsigned char *data; // the value's bytes, already bounds-checked
     size_t size;
-    uint64_t *str_at;          // array of strings: offset of each length word from data; owned
+    uint64_t *str_at; // array of strings: offset of each length word from data; owned
 };
 
 struct gguf_tensor {
     struct gguf_str name;
     enum quant_type type;
-    uint32_t n_dims;     // 1 to 4
-    uint64_t ne[4];      // ne[0] = row length; unused dimensions are 1
-    uint64_t n_elements; // product of ne
-    size_t size;         // bytes of data
+    uint32_t n_dims;           // 1 to 4
+    uint64_t ne[4];            // ne[0] = row length; unused dimensions are 1
+    uint64_t n_elements;       // product of ne
+    size_t size;               // bytes of data
     const unsigned char *data; // size bytes inside the map
 };
 
@@ -63,15 +74,15 @@ struct gguf {
     size_t n_kv;
     struct gguf_tensor *tensors;
     size_t n_tensors;
-    size_t data_offset; // of the tensor data in the file
+    size_t data_offset;                         // of the tensor data in the file
     struct gguf_named *kv_names, *tensor_names; // for gguf_find and gguf_tensor
 };
 
 bool gguf_open(const char *path, struct gguf *out, struct err *e); // caller: gguf_close
 void gguf_close(struct gguf *g);
 
-const struct gguf_kv *gguf_find(const struct gguf *g, const char *key);          // or NULL
-const struct gguf_tensor *gguf_tensor(const struct gguf *g, const char *name);   // or NULL
+const struct gguf_kv *gguf_find(const struct gguf *g, const char *key);        // or NULL
+const struct gguf_tensor *gguf_tensor(const struct gguf *g, const char *name); // or NULL
 
 // Required values: missing or of the wrong kind is ERR_FORMAT naming file and key. Integers of
 // any width are accepted if they fit. *_or gives the default when the key is missing.

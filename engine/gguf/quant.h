@@ -31,7 +31,7 @@ enum quant_type { QUANT_LIST(QUANT_ENUM) };
 
 struct quant_info {
     const char *name;
-    uint32_t block;       // elements
+    uint32_t block; // elements
     uint32_t block_bytes;
 };
 // NULL for a type number that Lectern does not know.
