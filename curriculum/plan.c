@@ -175,6 +175,25 @@ static void part_provenance(struct build *b, cJSON *plan, const char *tool)
     add_texts(b, put_array(b, o, "licences"), common(b, "licences"), 99);
 }
 
+// Every resource of the table that the plan may name, for the index at the end.
+static void part_resources(struct build *b, cJSON *plan)
+{
+    static const char *const keys[] = {"id", "minutes"};
+    const cJSON *r;
+    cJSON *list = put_array(b, plan, "resources");
+    cJSON_ArrayForEach(r, cJSON_GetObjectItemCaseSensitive(b->resources, "resources"))
+    {
+        cJSON *o = add_object(b, list);
+        for (int i = 0; i < 2; i++)
+            put_num(b, o, keys[i], json_number_or(r, keys[i], 0));
+        put_str(b, o, "title", json_string_or(r, "title", ""));
+        put_str(b, o, "url", json_string_or(r, "url", ""));
+        put_str(b, o, "level", json_string_or(r, "level", ""));
+        put_item(b, o, "sections",
+                 cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(r, "sections"), true));
+    }
+}
+
 static void part_times_total(struct build *b, cJSON *plan)
 {
     struct time_split t = schedule_split(b->learner->minutes_per_week, b->learner->weeks);
@@ -202,6 +221,7 @@ static void all_parts(struct build *b, cJSON *plan, const struct plan_inputs *in
     part_sections(b, plan, times);
     part_milestones(b, plan);
     part_glossary(b, plan);
+    part_resources(b, plan);
     put_item(b, plan, "rules", cJSON_Duplicate(b->effects.fired, true));
     part_provenance(b, plan, in->tool);
 }

@@ -4,16 +4,17 @@
 
 enum { WIDTH = 100 };
 
-// Adds text broken at spaces into lines of at most WIDTH bytes, later lines indented.
+// Adds text broken at spaces into lines of at most WIDTH bytes; the first begins at column indent,
+// where the caller has written so far, and later lines are indented by as much.
 static void add_wrapped(struct text *out, const char *text, size_t indent)
 {
-    size_t column = 0;
+    size_t column = indent;
     for (const char *p = text; *p;) {
         size_t n = strcspn(p, " \n");
-        if (column && column + 1 + n > WIDTH) {
+        if (column > indent && column + 1 + n > WIDTH) {
             text_printf(out, "\n%*s", (int)indent, "");
             column = indent;
-        } else if (column && p > text && p[-1] == ' ') {
+        } else if (column > indent && p[-1] == ' ') {
             text_puts(out, " ");
             column++;
         }
@@ -22,7 +23,7 @@ static void add_wrapped(struct text *out, const char *text, size_t indent)
         p += n;
         if (*p == '\n') {
             text_printf(out, "\n%*s", (int)indent, "");
-            column = 0;
+            column = indent;
         }
         if (*p) p++;
     }

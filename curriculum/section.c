@@ -19,6 +19,16 @@ static const cJSON *by_id(const cJSON *list, const char *id)
     return NULL;
 }
 
+static const cJSON *resource_by_id(const struct build *b, int id)
+{
+    const cJSON *r;
+    cJSON_ArrayForEach(r, get(b->resources, "resources"))
+    {
+        if ((int)json_number_or(r, "id", 0) == id) return r;
+    }
+    return NULL;
+}
+
 const cJSON *part_lab(struct build *b, int section)
 {
     const cJSON *labs = get(b->section[section], "labs");
@@ -121,6 +131,43 @@ static void point_notes(struct build *b, cJSON *paragraphs, int i, const char *p
     }
 }
 
+// What the learner is to achieve by the check `id` of a section: the objective that is bound to it,
+// or the section's title when this level has none.
+static const char *aim(const struct build *b, int section, const char *id)
+{
+    const cJSON *o;
+    if (section < 1 || section > N_SECTIONS) return "?";
+    cJSON_ArrayForEach(o, get(b->section[section - 1], "objectives"))
+    {
+        if (meant_for(b, o) && !strcmp(json_string_or(o, "check", ""), id))
+            return json_string_or(o, "text", "?");
+    }
+    return json_string_or(b->section[section - 1], "title", "?");
+}
+
+// "map" of a point (section 9): for an objective of the plan, the resources that belong to it.
+static void point_map(struct build *b, cJSON *paragraphs, const cJSON *map)
+{
+    const cJSON *row, *id;
+    cJSON_ArrayForEach(row, map)
+    {
+        int section = (int)json_number_or(row, "section", 0), n = 0;
+        struct text text = {0};
+        text_printf(&text, "Section %d, %s:", section,
+                    aim(b, section, json_string_or(row, "check", "")));
+        cJSON_ArrayForEach(id, get(row, "ids"))
+        {
+            const cJSON *r = resource_by_id(b, id->valueint);
+            text_printf(&text, "%s [%d] %s", n++ ? ";" : "", id->valueint,
+                        json_string_or(r, "title", "?"));
+        }
+        text_puts(&text, ".");
+        if (text.failed && !b->failed) b->failed = !err_nomem(b->e, "the plan", 0);
+        add_str(b, paragraphs, text.failed ? "" : text.data);
+        text_free(&text);
+    }
+}
+
 static void points(struct build *b, cJSON *out, int i)
 {
     const cJSON *it;
@@ -134,6 +181,7 @@ static void points(struct build *b, cJSON *out, int i)
         cJSON *paragraphs = put_array(b, o, "paragraphs");
         add_texts(b, paragraphs, for_level(b, get(it, "text")), limit);
         point_notes(b, paragraphs, i, json_string_or(it, "id", ""));
+        point_map(b, paragraphs, get(it, "map"));
     }
 }
 
@@ -165,31 +213,72 @@ static int level_distance(const struct build *b, const char *level)
     return at > own ? 3 * (at - own) : own - at; // too hard is worse than too easy
 }
 
-// The section's resources, nearest to the learner's level first, while they fit into half of the
-// study and all of the project time; at least two are named, marked when they do not fit.
+static bool in_list(const cJSON *list, int value)
+{
+    const cJSON *it;
+    cJSON_ArrayForEach(it, list)
+    {
+        if (it->valueint == value) return true;
+    }
+    return false;
+}
+
+// Adds r while it fits into the minutes left, or while fewer than `least` are named.
+static void add_resource(struct build *b, cJSON *list, const cJSON *r, int *left, int least)
+{
+    const cJSON *it;
+    int minutes = (int)json_number_or(r, "minutes", 0);
+    cJSON_ArrayForEach(it, list)
+    {
+        if (json_number_or(it, "id", 0) == json_number_or(r, "id", -1)) return;
+    }
+    if (minutes > *left && cJSON_GetArraySize(list) >= least) return;
+    cJSON *o = add_object(b, list);
+    put_num(b, o, "id", json_number_or(r, "id", 0));
+    put_str(b, o, "title", json_string_or(r, "title", ""));
+    put_str(b, o, "url", json_string_or(r, "url", ""));
+    put_num(b, o, "minutes", minutes);
+    put_bool(b, o, "within_time", minutes <= *left);
+    if (minutes <= *left) *left -= minutes;
+}
+
+// First those that the content names for the goal, then the section's others, nearest to the
+// learner's level first, within half of the study time and all of the project time. At least four
+// are named; what goes beyond the time is marked so.
 static void resources(struct build *b, cJSON *out, int i, const struct section_time *t)
 {
-    const cJSON *table = get(b->resources, "resources"), *r, *n;
-    int budget = t->study / 2 + t->project, named = 0;
+    const cJSON *r, *key;
+    int left = t->study / 2 + t->project;
     cJSON *list = put_array(b, out, "resources");
+    cJSON_ArrayForEach(key, for_goal(b, get(b->section[i], "key_resources")))
+    {
+        r = resource_by_id(b, key->valueint);
+        int distance = level_distance(b, json_string_or(r, "level", "B"));
+        if (distance != 2 && distance <= 3) // introductions are not for the advanced
+            add_resource(b, list, r, &left, 4);
+    }
     for (int distance = 0; distance <= 6; distance++) {
-        cJSON_ArrayForEach(r, table)
+        cJSON_ArrayForEach(r, get(b->resources, "resources"))
         {
-            bool here = false;
-            cJSON_ArrayForEach(n, get(r, "sections")) here = here || n->valueint == i + 1;
-            int minutes = (int)json_number_or(r, "minutes", 0);
-            if (!here || level_distance(b, json_string_or(r, "level", "B")) != distance) continue;
-            if (minutes > budget && named >= 2) continue;
-            cJSON *o = add_object(b, list);
-            put_num(b, o, "id", json_number_or(r, "id", 0));
-            put_str(b, o, "title", json_string_or(r, "title", ""));
-            put_str(b, o, "url", json_string_or(r, "url", ""));
-            put_num(b, o, "minutes", minutes);
-            put_bool(b, o, "within_time", minutes <= budget);
-            if (minutes <= budget) budget -= minutes;
-            named++;
+            if (in_list(get(r, "sections"), i + 1) &&
+                level_distance(b, json_string_or(r, "level", "B")) == distance)
+                add_resource(b, list, r, &left, 4);
         }
     }
+}
+
+// The goal's reason, and what the band asks of the learner.
+static void why(struct build *b, cJSON *out, int i)
+{
+    struct text text = {0};
+    char *reason = NULL;
+    if (!b->failed && !facts_node(&b->facts, for_goal(b, get(b->section[i], "why")), &reason, b->e))
+        b->failed = true;
+    if (reason) text_puts(&text, reason);
+    text_puts(&text, json_string_or(get(b->common, "band_words"), band_name(band_of(b, i)), ""));
+    put_str(b, out, "why", text.failed ? "" : text.data);
+    text_free(&text);
+    cJSON_free(reason);
 }
 
 static void head(struct build *b, cJSON *out, int i, const struct section_time *t)
@@ -204,7 +293,7 @@ static void head(struct build *b, cJSON *out, int i, const struct section_time *
     put_num(b, time, "project", t->project);
     put_bool(b, out, "optional", json_bool_or(s, "optional", false));
     put_str(b, out, "band", band_name(band_of(b, i)));
-    put_text(b, out, "why", for_goal(b, get(s, "why")));
+    why(b, out, i);
     put_text(b, out, "prediction", for_level(b, get(s, "prediction")));
 }
 
