@@ -1,0 +1,197 @@
+// lectern study: the whole way. Device -> hardware.json -> results.json -> plan.json -> plan.pdf.
+#include "app/learner_options.h"
+#include "app/options.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "curriculum/plan.h"
+#include "evals/eval.h"
+#include "fit/profile.h"
+#include "reports/plan_report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    OPT_OUT = OPT_OWN,
+    OPT_MINUTES,
+    OPT_LIMIT,
+    OPT_TASKS,
+    OPT_DATA,
+    OPT_RESUME,
+    OPT_UNSAFE,
+    OPT_FONTS
+};
+
+static const struct option long_options[] = {
+    APP_ENGINE_OPTIONS,
+    APP_LEARNER_OPTIONS,
+    {"out", required_argument, NULL, OPT_OUT},
+    {"minutes", required_argument, NULL, OPT_MINUTES},
+    {"limit", required_argument, NULL, OPT_LIMIT},
+    {"tasks", required_argument, NULL, OPT_TASKS},
+    {"data", required_argument, NULL, OPT_DATA},
+    {"resume", no_argument, NULL, OPT_RESUME},
+    {"allow-unsafe", no_argument, NULL, OPT_UNSAFE},
+    {"font-dir", required_argument, NULL, OPT_FONTS},
+    {0},
+};
+
+static void print_help(void)
+{
+    printf("usage: lectern study [MODEL] [OPTION]...\n\n"
+           "Measures this machine, scores the model within a time budget, and writes a\n"
+           "learning plan made from both: hardware.json, results.json, plan.json, prompt.txt\n"
+           "and plan.pdf.\n\n"
+           "  --out DIR       where everything goes (lectern-plan)\n"
+           "  --minutes N     time for the scores (5)\n"
+           "  --limit N       instead: the first N items of each task, of each mmlu subject\n"
+           "  --tasks LIST    of mmlu, gsm8k, gsm8k_cot, humaneval (mmlu,gsm8k,humaneval)\n"
+           "  --data DIR      official files (default: the bundled sets)\n"
+           "  --resume        go on with the interrupted study in --out\n"
+           "  --allow-unsafe  run generated programs even where no sandbox is to be had\n"
+           "  --font-dir DIR  where the PDF's fonts are\n\n" APP_LEARNER_HELP "\n" APP_ENGINE_HELP);
+}
+
+struct study {
+    struct app_engine engine;
+    struct learner_options learner;
+    struct eval_params eval;
+    const char *model, *out, *fonts;
+    char hardware[4096], plan[4096], pdf[4096];
+};
+
+static bool take(struct study *s, int c, const char *arg, struct err *e)
+{
+    if (learner_option(&s->learner, c, arg)) return true;
+    switch (c) {
+    case OPT_OUT: s->out = arg; return true;
+    case OPT_MINUTES: return app_parse_f64("--minutes", arg, 0.1, 1e6, &s->eval.minutes, e);
+    case OPT_LIMIT: return app_parse_u32("--limit", arg, 1, 1000000, &s->eval.limit, e);
+    case OPT_TASKS: s->eval.tasks = arg; return true;
+    case OPT_DATA: s->eval.data_dir = arg; return true;
+    case OPT_RESUME: s->eval.resume = true; return true;
+    case OPT_UNSAFE: s->eval.allow_unsafe = true; return true;
+    case OPT_FONTS: s->fonts = arg; return true;
+    default: return app_engine_option(&s->engine, c, arg, e);
+    }
+}
+
+static void say(const struct study *s, int step, const char *what)
+{
+    if (s->engine.progress.enabled) fprintf(stderr, "[%d/4] %s\n", step, what);
+}
+
+static bool measure(const struct study *s, struct engine *g, struct progress *pr, struct err *e)
+{
+    cJSON *hardware = NULL;
+    char line[512];
+    (void)snprintf(line, sizeof line, "Measuring %s with %s", engine_device(g)->name,
+                   engine_info(g)->name);
+    say(s, 1, line);
+    bool ok =
+        fit_profile(g, s->engine.path, pr, &hardware, e) && json_save(s->hardware, hardware, e);
+    cJSON_Delete(hardware);
+    return ok;
+}
+
+static bool score(struct study *s, struct engine *g, struct progress *pr,
+                  struct eval_report *report, struct err *e)
+{
+    char *text = NULL, line[160];
+    if (s->eval.limit)
+        (void)snprintf(line, sizeof line, "Scoring %s, %u items each", s->eval.tasks,
+                       s->eval.limit);
+    else
+        (void)snprintf(line, sizeof line, "Scoring %s for %g minutes", s->eval.tasks,
+                       s->eval.minutes);
+    say(s, 2, line);
+    s->eval.model_path = s->engine.path;
+    if (!eval_run(g, &s->eval, pr, report, e)) return false;
+    if (!eval_report_text(report, &text, e)) return false;
+    printf("%s", text);
+    free(text);
+    return true;
+}
+
+static bool write_plan(struct study *s, const struct learner *learner, const char *results,
+                       struct err *e)
+{
+    struct plan_inputs in;
+    say(s, 3, "Making the plan");
+    if (!plan_inputs_open(&in, s->hardware, results, "lectern " LECTERN_VERSION, e)) return false;
+    in.learner = *learner;
+    bool ok = plan_write(&in, s->out, e);
+    plan_inputs_close(&in);
+    if (!ok) return false;
+    say(s, 4, "Setting the PDF");
+    cJSON *plan = json_load(s->plan, e);
+    struct report_params params = {.font_dir = s->fonts, .name = s->plan};
+    ok = plan && report_write(plan, s->pdf, &params, e);
+    cJSON_Delete(plan);
+    return ok;
+}
+
+// The shared shots and several answers at once where memory allows it, else one after the other.
+static bool open_engine(struct study *s, struct engine **g, struct err *e)
+{
+    static const uint32_t tries[] = {EVAL_ENGINE_SEQS, 2, 1};
+    for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+        *e = (struct err){0};
+        s->engine.p.n_seqs = tries[i];
+        if (app_engine_open(&s->engine, s->model, g, e)) return true;
+        if (e->code != ERR_MEMORY) return false;
+    }
+    return false;
+}
+
+static bool study(struct study *s, struct err *e)
+{
+    struct engine *g = NULL;
+    struct learner learner;
+    struct eval_report report = {0};
+    struct progress *pr = &s->engine.progress;
+    double start = clock_s();
+    learner_default(&learner);
+    if (!learner_options_apply(&s->learner, &learner, e) || !file_mkdirs(s->out, e) ||
+        !file_path(s->hardware, sizeof s->hardware, e, "%s/hardware.json", s->out) ||
+        !file_path(s->plan, sizeof s->plan, e, "%s/plan.json", s->out) ||
+        !file_path(s->pdf, sizeof s->pdf, e, "%s/plan.pdf", s->out) || !open_engine(s, &g, e))
+        return false;
+    bool resumed = s->eval.resume && file_exists(s->hardware);
+    bool ok = (resumed || measure(s, g, pr, e)) && score(s, g, pr, &report, e);
+    engine_close(g);
+    if (!ok || !write_plan(s, &learner, report.results_path, e)) return false;
+    printf("\n%s  (%.0f s; also there: plan.json, prompt.txt, results.json, hardware.json)\n",
+           s->pdf, clock_s() - start);
+    return app_flush(e);
+}
+
+int cmd_study(int argc, char **argv)
+{
+    struct study s = {.out = "lectern-plan",
+                      .eval = {.tasks = "mmlu,gsm8k,humaneval", .seed = EVAL_DEFAULT_SEED}};
+    struct err e = {0};
+    app_engine_init(&s.engine);
+    for (int c; (c = getopt_long(argc, argv, "h", long_options, NULL)) != -1;) {
+        if (c == 'h') {
+            print_help();
+            return APP_OK;
+        }
+        if (c == '?') return app_usage("study", "the options were not understood");
+        if (!take(&s, c, optarg, &e)) return app_usage("study", "%s", e.msg);
+    }
+    int status = app_one_model("study", argc, argv, &s.model);
+    if (status != APP_OK) return status;
+    if (s.eval.limit && s.eval.minutes > 0)
+        return app_usage("study", "--minutes and --limit exclude each other");
+    if (!s.eval.limit && s.eval.minutes <= 0) s.eval.minutes = 5;
+    s.eval.out_dir = s.out;
+    s.eval.kv = s.engine.p.kv == ENGINE_KV_F32 ? "f32" : "f16";
+    if (study(&s, &e)) return APP_OK;
+    if (e.code == ERR_CANCELLED)
+        fprintf(stderr, "What was scored is kept: lectern study --resume --out %s goes on.\n",
+                s.out);
+    return app_fail(&e);
+}
