@@ -3,6 +3,7 @@
 #include "reports/fonts.h"
 
 #include "base/file.h"
+#include "base/map.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -94,6 +95,50 @@ static bool choose(const struct found *f, struct font_set *out)
     return out->text_name && f->path[code][0] && f->path[DEJAVU_SANS][0];
 }
 
+static unsigned be(const unsigned char *b, int n)
+{
+    unsigned v = 0;
+    while (n--)
+        v = v << 8 | *b++;
+    return v;
+}
+
+// The file's head and its list of tables:
+//   00 01 00 00 | tables u16 | 6 bytes | { tag[4] checksum u32, offset u32, length u32 } ...
+// all of which lie inside the file, with every table that libharu reads among them.
+static bool is_truetype(const unsigned char *data, size_t size)
+{
+    static const char *const need[] = {"OS/2", "cmap", "glyf", "head", "hhea",
+                                       "hmtx", "loca", "maxp", "name"};
+    size_t n = size >= 12 ? be(data + 4, 2) : 0, found = 0;
+    if (n == 0 || n > 64 || 12 + 16 * n > size) return false;
+    if (be(data, 4) != 0x00010000u && memcmp(data, "true", 4) != 0) return false;
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char *t = data + 12 + 16 * i;
+        size_t offset = be(t + 8, 4), length = be(t + 12, 4);
+        if (offset > size || length > size - offset) return false;
+        for (size_t k = 0; k < sizeof need / sizeof need[0]; k++)
+            found += !memcmp(t, need[k], 4);
+    }
+    return found == sizeof need / sizeof need[0];
+}
+
+static bool check_files(const struct font_set *set, struct err *e)
+{
+    for (int i = 0; i < FONT_N; i++) {
+        struct file_map map;
+        if (!map_open(set->path[i], &map, e)) return false;
+        bool ok = is_truetype(map.data, map.size);
+        map_close(&map);
+        if (!ok)
+            return err_set(e, ERR_FORMAT,
+                           "%s is not a whole TrueType font; install the font again, or name "
+                           "another folder with --font-dir",
+                           set->path[i]);
+    }
+    return true;
+}
+
 bool fonts_find(const char *dir, struct font_set *out, struct err *e)
 {
     *out = (struct font_set){0};
@@ -111,7 +156,7 @@ bool fonts_find(const char *dir, struct font_set *out, struct err *e)
     scan(f, "/System/Library/Fonts", 0);
     bool ok = choose(f, out);
     free(f);
-    if (ok) return true;
+    if (ok) return check_files(out, e);
     return err_set(e, ERR_IO,
                    "no fonts for the report: install fonts-lato, fonts-jetbrains-mono and "
                    "fonts-dejavu-core (Debian, Ubuntu), lato-fonts, jetbrains-mono-fonts and "

@@ -16,6 +16,7 @@ struct font_set {
 // Looks in dir (may be NULL), $LECTERN_FONT_DIR, then the usual folders of Debian, Fedora, Arch
 // and macOS, in a fixed order: the same files installed give the same choice.
 // Text: Lato, Carlito, DejaVu Sans; code: JetBrains Mono, DejaVu Sans Mono; symbols: DejaVu Sans.
+// Each is looked at before libharu, which trusts what it reads, opens it.
 bool fonts_find(const char *dir, struct font_set *out, struct err *e);
 
 #endif

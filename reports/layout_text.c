@@ -132,12 +132,9 @@ static bool is_address(const struct glyph *g, size_t a, size_t b)
     return false;
 }
 
-static void mark_word(struct glyph *g, size_t a, size_t b, double width)
+static void mark_word(struct glyph *g, size_t a, size_t b)
 {
     bool address = is_address(g, a, b);
-    double sum = 0;
-    for (size_t i = a; i < b; i++)
-        sum += (double)g[i].width;
     for (size_t i = a; i + 1 < b; i++) {
         uint32_t c = g[i].cp, next = g[i + 1].cp;
         if (g[i].brk == BRK_HARD) continue;
@@ -151,17 +148,34 @@ static void mark_word(struct glyph *g, size_t a, size_t b, double width)
         } else if (i > a && (c == '-' || c == '/') && letter(g[i - 1].cp) && letter(next)) {
             g[i].brk = BRK_SOFT;
         }
-        if (sum > width && g[i].brk == BRK_NONE) g[i].brk = BRK_CHAR;
     }
 }
 
 // The space i in 98 362 432: three digits follow, and no fourth.
 static bool in_number(const struct shaped *s, size_t i)
 {
+    size_t a = i;
     if (i == 0 || i + 3 >= s->n || !digit(s->g[i - 1].cp)) return false;
+    while (a > 0 && digit(s->g[a - 1].cp))
+        a--;
+    if (a > 0 && letter(s->g[a - 1].cp)) return false; // the 2 of SmolLM2 135M
     for (size_t k = 1; k <= 3; k++)
         if (!digit(s->g[i + k].cp)) return false;
     return i + 4 >= s->n || !digit(s->g[i + 4].cp);
+}
+
+// What has no break and is wider than a line may be broken at every character.
+static void mark_long(struct shaped *s, double width)
+{
+    double sum = 0;
+    for (size_t a = 0, b = 0; b < s->n; b++) {
+        sum += (double)s->g[b].width;
+        if (s->g[b].brk == BRK_NONE && b + 1 < s->n) continue;
+        for (size_t i = a; i <= b && sum > width; i++)
+            if (s->g[i].brk == BRK_NONE) s->g[i].brk = s->g[i].cp == ' ' ? BRK_SPACE : BRK_CHAR;
+        a = b + 1;
+        sum = 0;
+    }
 }
 
 static void mark_breaks(struct shaped *s, double width)
@@ -169,13 +183,14 @@ static void mark_breaks(struct shaped *s, double width)
     size_t word = 0;
     for (size_t i = 0; i <= s->n; i++) {
         if (i < s->n && s->g[i].cp != ' ') continue;
-        mark_word(s->g, word, i, width);
+        mark_word(s->g, word, i);
         word = i + 1;
         if (i == s->n || s->g[i].brk == BRK_HARD) continue;
         bool unit = i > 0 && i + 1 < s->n && digit(s->g[i - 1].cp) &&
                     (s->g[i + 1].cp == '%' || s->g[i + 1].cp == 0xd7);
         s->g[i].brk = unit || in_number(s, i) ? BRK_NONE : BRK_SPACE;
     }
+    mark_long(s, width);
 }
 
 struct node {        // a place where a line may start

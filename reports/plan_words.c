@@ -154,6 +154,7 @@ void plan_chapter(struct plan *p, const char *number, const char *title, const c
     doc_full(d);
     double x = number[0] ? DOC_SIDE : 0;
     size_t n = doc_fit(d, type->face, type->size, DOC_WIDTH - x, title, lines, 4);
+    if (n == 0) lines[n++] = "";
     doc_box_begin(d, 0, (number[0] ? 20 : 14) + type->leading * (double)n);
     doc_draw_rect(d, 0, 0, 32, 3, DOC_ACCENT);
     if (number[0])
