@@ -122,6 +122,7 @@ struct engine_info {
     uint64_t n_params;   // exact, from the tensors
     uint64_t weight_bytes_file;   // tensor data in the file
     uint64_t weight_bytes_device; // after repacking
+    uint64_t weight_bytes_token;  // of them read for one token
     uint64_t kv_bytes, scratch_bytes;
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab;
     uint32_t n_ctx_train, n_ctx, n_seqs, n_batch;
@@ -162,6 +163,23 @@ bool engine_seq_copy(struct engine *g, uint32_t dst, uint32_t src, uint32_t n, s
 // seconds of `runs` runs after one warm-up run. For the hardware profile.
 bool engine_matvec_speed(struct engine *g, uint32_t runs, double *bytes, double *seconds,
                          struct err *e);
+
+// -------------------------------------------------------------------- planning without a file
+
+// Bytes that a matrix of a GGUF type ("Q4_0") takes on the device after repacking; 0 for a type
+// that is not known.
+uint64_t engine_matrix_bytes(const char *type, uint64_t n_rows, uint64_t n_cols);
+
+struct engine_plan { // first the shape, then what it takes
+    uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab;
+    uint32_t n_ctx, n_seqs, n_batch; // 0: as in engine_params
+    enum engine_kv kv;
+    uint64_t kv_bytes, kv_layer_bytes; // layer: must not pass the device's max_buffer_range
+    uint64_t scratch_bytes; // at most, with every form of activations
+};
+void engine_plan(const struct engine_device *d, struct engine_plan *p);
+// The largest buffer of weights that kernels can read on this device.
+uint64_t engine_max_matrix_bytes(const struct engine_device *d);
 
 // ----------------------------------------------------------------------------------- sampling
 

@@ -75,6 +75,7 @@ static void describe(struct engine *g)
         .n_params = w->n_params,
         .weight_bytes_file = w->file_bytes,
         .weight_bytes_device = w->device_bytes,
+        .weight_bytes_token = w->device_bytes - (w->tied ? 0 : w->embd.m[0].buf.allocated),
         .kv_bytes = f->kv_bytes,
         .scratch_bytes = f->scratch_bytes,
         .n_layers = c->n_layers,

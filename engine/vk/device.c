@@ -390,8 +390,7 @@ bool gpu_create(const char *want, bool validate, const struct gpu_limits *limits
     free(caps);
     if (!ok || !create_device(out, e)) goto fail;
     vkGetPhysicalDeviceMemoryProperties(out->physical, &out->memory);
-    // A texel buffer must be able to hold a useful matrix: 2^24 texels are 256 MiB.
-    out->texel = out->caps.max_texel_elements >= 1u << 24 && !(limits && limits->force_ssbo);
+    out->texel = out->caps.max_texel_elements >= GPU_MIN_TEXELS && !(limits && limits->force_ssbo);
     out->subgroups = out->caps.subgroup_shuffle && !(limits && limits->no_subgroup);
     out->force_staging = limits && limits->force_staging;
     return true;

@@ -12,7 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GPU_MAX_BINDINGS = 6 };
+enum {
+    GPU_MAX_BINDINGS = 6,
+    GPU_MIN_TEXELS = 1 << 24, // a texel buffer must hold a useful matrix: this is 256 MiB
+};
 
 struct gpu_caps { // what was probed, or lowered by gpu_limits
     char name[256], driver[256], type[16], uuid[33];

@@ -1,0 +1,39 @@
+// The hardware profile: what this machine is, what was measured on it, what fits. README.md
+// describes the document.
+#ifndef LECTERN_PROFILE_H
+#define LECTERN_PROFILE_H
+
+#include "base/json.h"
+#include "engine/engine.h"
+
+struct fit_host {
+    char os[96], cpu[96];
+    uint32_t cores;                          // that this process may use
+    uint64_t ram_bytes, ram_available_bytes; // bounded by a container's limit
+    uint64_t disk_free_bytes;                // where `dir` lies
+};
+void fit_host(const char *dir, struct fit_host *out); // what cannot be found out is 0 or "unknown"
+
+struct fit_speed { // tokens a second over runs of n_tokens
+    double median, low, high;
+    uint32_t n_tokens, runs; // 0: nothing was measured
+};
+enum fit_phase { FIT_PREFILL, FIT_DECODE };
+// Runs the loaded model on sequence 0, which is empty afterwards, with fixed pseudo-random ids. One
+// unmeasured run first. n_tokens is lowered to what the context holds.
+bool fit_speed(struct engine *g, enum fit_phase phase, uint32_t n_tokens, uint32_t runs,
+               struct progress *p, struct fit_speed *out, struct err *e);
+// GB (1e9) a second of the real matvec: median, and how many runs.
+bool fit_matvec(struct engine *g, uint32_t runs, double *bytes_s, struct err *e);
+
+// hardware.json. Takes about ten seconds on a slow device. Caller frees with cJSON_Delete.
+bool fit_profile(struct engine *g, const char *model_path, struct progress *p, cJSON **hardware,
+                 struct err *e);
+
+// One device, and all of them, as in hardware.json.
+cJSON *fit_device_json(const struct engine_device *d); // NULL: out of memory
+bool fit_devices_json(cJSON **out, struct err *e);
+// "1.3.230" of a packed API version.
+void fit_version(uint32_t v, char out[32]);
+
+#endif
