@@ -4,25 +4,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-void plan_milestones(struct plan *p)
+void report_milestones(struct plan *p)
 {
     struct doc *d = p->doc;
-    const cJSON *m, *list = plan_get(p->json, "milestones");
-    if (!plan_len(list)) return;
-    plan_chapter(
+    const cJSON *m, *list = report_get(p->json, "milestones");
+    if (!report_len(list)) return;
+    report_chapter(
         p, "", "Milestones", "milestones",
         "What you will be able to show, and in which week. Tick them when they are passed.");
     cJSON_ArrayForEach(m, list)
     {
         const char *side =
-            plan_num(m, "week") > 0 ? doc_printf(d, "Week %.0f", plan_num(m, "week")) : NULL;
-        const struct span head[] = {{.text = plan_num(m, "number") > 0
-                                                 ? doc_printf(d, "%.0f.  ", plan_num(m, "number"))
+            report_num(m, "week") > 0 ? doc_printf(d, "Week %.0f", report_num(m, "week")) : NULL;
+        const struct span head[] = {{.text = report_num(m, "number") > 0
+                                                 ? doc_printf(d, "%.0f.  ", report_num(m, "number"))
                                                  : ""},
-                                    {.text = plan_str(m, "title")}};
+                                    {.text = report_str(m, "title")}};
         doc_spans(d, &(struct para){.style = ST_H3, .side = side, .keep_next = true}, head, 2);
         const struct span pass[] = {{.text = "Passed when: ", .bold = true},
-                                    {.text = plan_str(m, "pass")}};
+                                    {.text = report_str(m, "pass")}};
         doc_spans(d,
                   &(struct para){
                       .style = ST_BODY, .before = -2, .checkbox = true, .hang = 17, .indent = 17},
@@ -33,11 +33,11 @@ void plan_milestones(struct plan *p)
 static void answer(struct plan *p, double section, const cJSON *c)
 {
     struct doc *d = p->doc;
-    double n = plan_num(c, "number");
+    double n = report_num(c, "number");
     const char *back = doc_printf(d, "check-%.0f-%.0f", section, n);
     doc_anchor(d, doc_printf(d, "answer-%.0f-%.0f", section, n));
     const struct span question[] = {
-        {.text = plan_str(c, "question"), .italic = true, .tinted = true, .color = DOC_GREY},
+        {.text = report_str(c, "question"), .italic = true, .tinted = true, .color = DOC_GREY},
         {.text = "  "},
         {.text = "page ", .dest = back},
         {.page_of = back}};
@@ -50,33 +50,34 @@ static void answer(struct plan *p, double section, const cJSON *c)
     doc_spans(d, &para, question, 4);
     doc_text(d,
              &(struct para){
-                 .style = ST_BODY, .indent = 17, .before = -3, .keep_next = plan_has(c, "why")},
-             plan_str(c, "answer"));
-    if (!plan_has(c, "why")) return;
-    const struct span why[] = {{.text = "Why: ", .bold = true}, {.text = plan_str(c, "why")}};
+                 .style = ST_BODY, .indent = 17, .before = -3, .keep_next = report_has(c, "why")},
+             report_str(c, "answer"));
+    if (!report_has(c, "why")) return;
+    const struct span why[] = {{.text = "Why: ", .bold = true}, {.text = report_str(c, "why")}};
     doc_spans(d, &(struct para){.style = ST_BODY, .indent = 17, .before = -3}, why, 2);
 }
 
-void plan_answers(struct plan *p)
+void report_answers(struct plan *p)
 {
     const cJSON *s, *c;
     bool any = false;
-    cJSON_ArrayForEach(s, p->sections) any = any || plan_len(plan_get(s, "checks"));
+    cJSON_ArrayForEach(s, p->sections) any = any || report_len(report_get(s, "checks"));
     if (!any) return;
-    plan_chapter(p, "", "Answers", "answers",
-                 "Come here after you have written your own. The page number leads back to the "
-                 "question.");
+    report_chapter(p, "", "Answers", "answers",
+                   "Come here after you have written your own. The page number leads back to the "
+                   "question.");
     cJSON_ArrayForEach(s, p->sections)
     {
-        const cJSON *checks = plan_get(s, "checks");
-        if (!plan_len(checks)) continue;
-        doc_text(p->doc,
-                 &(struct para){.style = ST_H3,
-                                .before = 6,
-                                .keep_next = true,
-                                .side = doc_printf(p->doc, "Section %.0f", plan_num(s, "number"))},
-                 plan_str(s, "title"));
-        cJSON_ArrayForEach(c, checks) answer(p, plan_num(s, "number"), c);
+        const cJSON *checks = report_get(s, "checks");
+        if (!report_len(checks)) continue;
+        doc_text(
+            p->doc,
+            &(struct para){.style = ST_H3,
+                           .before = 6,
+                           .keep_next = true,
+                           .side = doc_printf(p->doc, "Section %.0f", report_num(s, "number"))},
+            report_str(s, "title"));
+        cJSON_ArrayForEach(c, checks) answer(p, report_num(s, "number"), c);
     }
 }
 
@@ -89,29 +90,29 @@ static unsigned char lower(char c)
 static int by_term(const void *a, const void *b)
 {
     const cJSON *const *x = a, *const *y = b;
-    const char *s = plan_str(*x, "term"), *t = plan_str(*y, "term");
+    const char *s = report_str(*x, "term"), *t = report_str(*y, "term");
     while (*s && lower(*s) == lower(*t)) {
         s++;
         t++;
     }
     if (lower(*s) != lower(*t)) return lower(*s) < lower(*t) ? -1 : 1;
-    return strcmp(plan_str(*x, "meaning"), plan_str(*y, "meaning"));
+    return strcmp(report_str(*x, "meaning"), report_str(*y, "meaning"));
 }
 
-void plan_glossary(struct plan *p)
+void report_glossary(struct plan *p)
 {
-    const cJSON *list = plan_get(p->json, "glossary"), *g;
-    size_t n = plan_len(list), i = 0;
+    const cJSON *list = report_get(p->json, "glossary"), *g;
+    size_t n = report_len(list), i = 0;
     if (!n) return;
     const cJSON **sorted = calloc(n, sizeof *sorted);
     if (!sorted) return;
     cJSON_ArrayForEach(g, list) sorted[i++] = g;
     qsort(sorted, n, sizeof(const cJSON *), by_term);
-    plan_chapter(p, "", "Glossary", "glossary", "");
+    report_chapter(p, "", "Glossary", "glossary", "");
     for (i = 0; i < n; i++) {
-        const struct span spans[] = {{.text = plan_str(sorted[i], "term"), .bold = true},
+        const struct span spans[] = {{.text = report_str(sorted[i], "term"), .bold = true},
                                      {.text = "  "},
-                                     {.text = plan_str(sorted[i], "meaning")}};
+                                     {.text = report_str(sorted[i], "meaning")}};
         doc_spans(p->doc, &(struct para){.style = ST_BODY}, spans, 3);
     }
     free(sorted);
@@ -124,17 +125,17 @@ struct entry {
 
 static bool same(const cJSON *a, const cJSON *b)
 {
-    return !strcmp(plan_str(a, "url"), plan_str(b, "url")) &&
-           !strcmp(plan_str(a, "title"), plan_str(b, "title"));
+    return !strcmp(report_str(a, "url"), report_str(b, "url")) &&
+           !strcmp(report_str(a, "title"), report_str(b, "title"));
 }
 
 static int by_id(const void *a, const void *b)
 {
     const struct entry *x = a, *y = b;
-    double i = plan_num(x->resource, "id"), j = plan_num(y->resource, "id");
+    double i = report_num(x->resource, "id"), j = report_num(y->resource, "id");
     if (i != j) return i < j ? -1 : 1;
-    int c = strcmp(plan_str(x->resource, "title"), plan_str(y->resource, "title"));
-    return c ? c : strcmp(plan_str(x->resource, "url"), plan_str(y->resource, "url"));
+    int c = strcmp(report_str(x->resource, "title"), report_str(y->resource, "title"));
+    return c ? c : strcmp(report_str(x->resource, "url"), report_str(y->resource, "url"));
 }
 
 static void resource_table(struct plan *p, const struct entry *list, size_t n)
@@ -150,10 +151,11 @@ static void resource_table(struct plan *p, const struct entry *list, size_t n)
     for (size_t i = 0; i < n; i++) {
         const cJSON *r = list[i].resource;
         const struct cell cells[] = {
-            {.text = plan_num(r, "id") > 0 ? plan_fixed(p, plan_num(r, "id"), 0) : ""},
-            {.text = plan_str(r, "title")},
-            {.text = plan_str(r, "url"), .uri = plan_str(r, "url")},
-            {.text = plan_num(r, "minutes") > 0 ? plan_fixed(p, plan_num(r, "minutes"), 0) : ""},
+            {.text = report_num(r, "id") > 0 ? report_fixed(p, report_num(r, "id"), 0) : ""},
+            {.text = report_str(r, "title")},
+            {.text = report_str(r, "url"), .uri = report_str(r, "url")},
+            {.text =
+                 report_num(r, "minutes") > 0 ? report_fixed(p, report_num(r, "minutes"), 0) : ""},
             {.text = list[i].sections}};
         doc_table_row(p->doc, cells);
     }
@@ -161,31 +163,31 @@ static void resource_table(struct plan *p, const struct entry *list, size_t n)
     doc_main(p->doc);
 }
 
-bool plan_resources(struct plan *p)
+bool report_resources(struct plan *p)
 {
     size_t cap = 0, n = 0;
     const cJSON *s, *r;
-    cJSON_ArrayForEach(s, p->sections) cap += plan_len(plan_get(s, "resources"));
+    cJSON_ArrayForEach(s, p->sections) cap += report_len(report_get(s, "resources"));
     if (!cap) return true;
     struct entry *list = calloc(cap, sizeof *list);
     if (!list) return err_nomem(p->e, "the resource index", cap * sizeof *list);
     cJSON_ArrayForEach(s, p->sections)
     {
-        cJSON_ArrayForEach(r, plan_get(s, "resources"))
+        cJSON_ArrayForEach(r, report_get(s, "resources"))
         {
             size_t i = 0;
             while (i < n && !same(list[i].resource, r))
                 i++;
             if (i == n) list[n++] = (struct entry){.resource = r, .sections = ""};
             list[i].sections = doc_printf(p->doc, "%s%s%.0f", list[i].sections,
-                                          list[i].sections[0] ? ", " : "", plan_num(s, "number"));
+                                          list[i].sections[0] ? ", " : "", report_num(s, "number"));
         }
     }
     qsort(list, n, sizeof *list, by_id);
-    const char *when = plan_str(plan_get(p->json, "provenance"), "resources_checked");
-    plan_chapter(p, "", "Resource index", "resources",
-                 when[0] ? doc_printf(p->doc, "Addresses last checked: %s.", plan_date(p, when))
-                         : "");
+    const char *when = report_str(report_get(p->json, "provenance"), "resources_checked");
+    report_chapter(p, "", "Resource index", "resources",
+                   when[0] ? doc_printf(p->doc, "Addresses last checked: %s.", report_date(p, when))
+                           : "");
     resource_table(p, list, n);
     free(list);
     return true;
@@ -199,13 +201,14 @@ static void hashes(struct plan *p)
                                           {"hardware_sha256", "hardware.json"},
                                           {"results_sha256", "results.json"},
                                           {"prompt_sha256", "prompt.txt"}};
-    const cJSON *inputs = plan_get(p->json, "inputs");
+    const cJSON *inputs = report_get(p->json, "inputs");
     if (!inputs) return;
     doc_caption(p->doc, "Table", "What the plan was made from.");
     doc_table_begin(p->doc, cols, 2);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (!plan_has(inputs, rows[i][0])) continue;
-        const struct cell cells[] = {{.text = rows[i][1]}, {.text = plan_str(inputs, rows[i][0])}};
+        if (!report_has(inputs, rows[i][0])) continue;
+        const struct cell cells[] = {{.text = rows[i][1]},
+                                     {.text = report_str(inputs, rows[i][0])}};
         doc_table_row(p->doc, cells);
     }
     doc_table_end(p->doc);
@@ -216,39 +219,39 @@ static void rules(struct plan *p)
     static const struct column cols[] = {{"Rule", 0.24, ALIGN_LEFT, true, false},
                                          {"Because", 0.38, ALIGN_LEFT, false, false},
                                          {"Effect on the plan", 0.38, ALIGN_LEFT, false, false}};
-    const cJSON *r, *list = plan_get(p->json, "rules");
-    if (!plan_len(list)) return;
+    const cJSON *r, *list = report_get(p->json, "rules");
+    if (!report_len(list)) return;
     doc_caption(p->doc, "Table",
                 "Every rule that shaped this plan. Another learner, machine or "
                 "score fires others.");
     doc_table_begin(p->doc, cols, 3);
     cJSON_ArrayForEach(r, list)
     {
-        const struct cell cells[] = {{.text = plan_str(r, "id")},
-                                     {.text = plan_str(r, "because")},
-                                     {.text = plan_str(r, "effect")}};
+        const struct cell cells[] = {{.text = report_str(r, "id")},
+                                     {.text = report_str(r, "because")},
+                                     {.text = report_str(r, "effect")}};
         doc_table_row(p->doc, cells);
     }
     doc_table_end(p->doc);
 }
 
-void plan_provenance(struct plan *p)
+void report_provenance(struct plan *p)
 {
     struct doc *d = p->doc;
-    const cJSON *pro = plan_get(p->json, "provenance"), *l;
-    const char *tool = plan_str(pro, "tool"), *side = "Licences";
-    plan_chapter(p, "", "Provenance", "provenance",
-                 "Where every line of this plan comes from, and how to make it again.");
-    if (plan_has(pro, "command")) {
+    const cJSON *pro = report_get(p->json, "provenance"), *l;
+    const char *tool = report_str(pro, "tool"), *side = "Licences";
+    report_chapter(p, "", "Provenance", "provenance",
+                   "Where every line of this plan comes from, and how to make it again.");
+    if (report_has(pro, "command")) {
         doc_text(d, &(struct para){.style = ST_BODY, .side = "Make it again", .keep_next = true},
                  "The same inputs give the same plan, byte for byte:");
-        doc_code(d, plan_str(pro, "command"), true);
+        doc_code(d, report_str(pro, "command"), true);
     }
     doc_full(d);
     hashes(p);
     rules(p);
     doc_main(d);
-    cJSON_ArrayForEach(l, plan_get(pro, "licences"))
+    cJSON_ArrayForEach(l, report_get(pro, "licences"))
     {
         doc_text(d,
                  &(struct para){.style = ST_BODY,

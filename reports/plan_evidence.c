@@ -10,7 +10,7 @@ static bool all_official(const cJSON *scores)
     const cJSON *s;
     cJSON_ArrayForEach(s, scores)
     {
-        if (strcmp(plan_str(s, "set"), "official") != 0) return false;
+        if (strcmp(report_str(s, "set"), "official") != 0) return false;
     }
     return true;
 }
@@ -23,13 +23,13 @@ static void scores_chart(struct plan *p, const cJSON *scores)
     cJSON_ArrayForEach(s, scores)
     {
         if (n == MAX_SCORES) break;
-        const char *label = plan_str(s, "label");
-        rows[n++] = (struct chart_score){.label = label[0] ? label : plan_str(s, "task"),
-                                         .score = plan_num(s, "score"),
-                                         .low = plan_num(s, "low"),
-                                         .high = plan_num(s, "high"),
-                                         .chance = plan_num(s, "chance"),
-                                         .n = plan_num(s, "n")};
+        const char *label = report_str(s, "label");
+        rows[n++] = (struct chart_score){.label = label[0] ? label : report_str(s, "task"),
+                                         .score = report_num(s, "score"),
+                                         .low = report_num(s, "low"),
+                                         .high = report_num(s, "high"),
+                                         .chance = report_num(s, "chance"),
+                                         .n = report_num(s, "n")};
     }
     doc_full(p->doc);
     doc_caption(
@@ -42,11 +42,12 @@ static void scores_chart(struct plan *p, const cJSON *scores)
 
 static const char *reading(struct plan *p, const cJSON *s)
 {
-    double low = plan_num(s, "low"), high = plan_num(s, "high"), chance = plan_num(s, "chance");
+    double low = report_num(s, "low"), high = report_num(s, "high"),
+           chance = report_num(s, "chance");
     if (!(chance > 0)) return "free answer, no guessing level";
     if (low <= chance && chance <= high)
         return doc_printf(p->doc, "not told apart from guessing (%s %%)",
-                          plan_fixed(p, chance * 100, 0));
+                          report_fixed(p, chance * 100, 0));
     return low > chance ? "better than guessing" : "below guessing: look at the prompts";
 }
 
@@ -65,16 +66,16 @@ static void scores_table(struct plan *p, const cJSON *scores)
     doc_table_begin(d, cols, 7);
     cJSON_ArrayForEach(s, scores)
     {
-        const char *label = plan_str(s, "label");
+        const char *label = report_str(s, "label");
         const struct cell cells[] = {
-            {.text = label[0] ? label : plan_str(s, "task")},
-            {.text = plan_str(s, "set")},
-            {.text = plan_fixed(p, plan_num(s, "n"), 0)},
-            {.text = plan_fixed(p, plan_num(s, "score") * 100, 1)},
-            {.text = doc_printf(d, "%s to %s", plan_fixed(p, plan_num(s, "low") * 100, 1),
-                                plan_fixed(p, plan_num(s, "high") * 100, 1))},
+            {.text = label[0] ? label : report_str(s, "task")},
+            {.text = report_str(s, "set")},
+            {.text = report_fixed(p, report_num(s, "n"), 0)},
+            {.text = report_fixed(p, report_num(s, "score") * 100, 1)},
+            {.text = doc_printf(d, "%s to %s", report_fixed(p, report_num(s, "low") * 100, 1),
+                                report_fixed(p, report_num(s, "high") * 100, 1))},
             {.text = reading(p, s)},
-            {.text = plan_str(s, "note")}};
+            {.text = report_str(s, "note")}};
         doc_table_row(d, cells);
     }
     doc_table_end(d);
@@ -91,19 +92,19 @@ static void failure_line(struct plan *p, const char *side, const char *text, boo
 static void failures(struct plan *p, const cJSON *list)
 {
     const cJSON *f;
-    if (!plan_len(list)) return;
+    if (!report_len(list)) return;
     doc_full(p->doc);
-    plan_part(p, "Items it got wrong");
+    report_part(p, "Items it got wrong");
     doc_main(p->doc);
     cJSON_ArrayForEach(f, list)
     {
-        const char *category = plan_str(f, "category");
-        const char *head = doc_printf(p->doc, "%s%s%s", plan_task_name(plan_str(f, "task")),
+        const char *category = report_str(f, "category");
+        const char *head = doc_printf(p->doc, "%s%s%s", report_task_name(report_str(f, "task")),
                                       category[0] ? ": " : "", category);
         doc_text(p->doc, &(struct para){.style = ST_H3, .keep_next = true}, head);
-        failure_line(p, "Asked", plan_str(f, "question"), true);
-        failure_line(p, "Right answer", plan_str(f, "expected"), true);
-        failure_line(p, "It answered", plan_str(f, "got"), false);
+        failure_line(p, "Asked", report_str(f, "question"), true);
+        failure_line(p, "Right answer", report_str(f, "expected"), true);
+        failure_line(p, "It answered", report_str(f, "got"), false);
     }
 }
 
@@ -116,9 +117,9 @@ static void published(struct plan *p, const cJSON *rows, const cJSON *scores)
                                          {"Source", 0.41, ALIGN_LEFT, false, false}};
     struct doc *d = p->doc;
     const cJSON *r;
-    if (!plan_len(rows)) return;
+    if (!report_len(rows)) return;
     doc_full(d);
-    plan_part(p, "Published scores of other models");
+    report_part(p, "Published scores of other models");
     doc_frame_begin(d, DOC_TINT, true);
     const struct span spans[] = {
         {.text = all_official(scores) ? "Other protocols. " : "Not comparable. ", .bold = true},
@@ -136,31 +137,33 @@ static void published(struct plan *p, const cJSON *rows, const cJSON *scores)
     {
         const char *key[] = {"mmlu", "gsm8k", "humaneval"}, *text[3];
         for (int i = 0; i < 3; i++)
-            text[i] = cJSON_IsNumber(plan_get(r, key[i])) ? plan_fixed(p, plan_num(r, key[i]), 1)
-                                                          : "\xe2\x80\x93";
-        const struct cell cells[] = {{.text = plan_str(r, "model")},
+            text[i] = cJSON_IsNumber(report_get(r, key[i]))
+                          ? report_fixed(p, report_num(r, key[i]), 1)
+                          : "\xe2\x80\x93";
+        const struct cell cells[] = {{.text = report_str(r, "model")},
                                      {.text = text[0]},
                                      {.text = text[1]},
                                      {.text = text[2]},
-                                     {.text = plan_str(r, "source")}};
+                                     {.text = report_str(r, "source")}};
         doc_table_row(d, cells);
     }
     doc_table_end(d);
 }
 
-void plan_evidence(struct plan *p)
+void report_evidence(struct plan *p)
 {
-    const cJSON *evidence = plan_get(p->json, "evidence"), *scores = plan_get(evidence, "scores");
+    const cJSON *evidence = report_get(p->json, "evidence"),
+                *scores = report_get(evidence, "scores");
     if (!evidence) return;
-    plan_chapter(p, "", "Your evidence", "evidence",
-                 "What the model scored here, and what that does and does not say.");
-    plan_paragraphs(p, &(struct para){.style = ST_BODY, .side = "In words"},
-                    plan_get(evidence, "paragraphs"));
-    if (plan_len(scores)) {
+    report_chapter(p, "", "Your evidence", "evidence",
+                   "What the model scored here, and what that does and does not say.");
+    report_paragraphs(p, &(struct para){.style = ST_BODY, .side = "In words"},
+                      report_get(evidence, "paragraphs"));
+    if (report_len(scores)) {
         scores_chart(p, scores);
         scores_table(p, scores);
     }
-    failures(p, plan_get(evidence, "failures"));
-    published(p, plan_get(evidence, "published"), scores);
+    failures(p, report_get(evidence, "failures"));
+    published(p, report_get(evidence, "published"), scores);
     doc_main(p->doc);
 }

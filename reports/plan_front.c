@@ -6,12 +6,12 @@
 static void cover_title(struct plan *p)
 {
     struct doc *d = p->doc;
-    const cJSON *learner = plan_get(p->json, "learner");
-    const char *lines[4], *name = plan_str(learner, "name"),
-                          *start = plan_str(learner, "start_date");
+    const cJSON *learner = report_get(p->json, "learner");
+    const char *lines[4], *name = report_str(learner, "name"),
+                          *start = report_str(learner, "start_date");
     const struct doc_type *type = doc_type(ST_COVER);
     size_t n =
-        doc_fit(d, type->face, type->size, DOC_WIDTH - 56, plan_str(p->json, "title"), lines, 4);
+        doc_fit(d, type->face, type->size, DOC_WIDTH - 56, report_str(p->json, "title"), lines, 4);
     double y = 74, height = 74 + type->leading * (double)n + 66;
     doc_anchor(d, "cover");
     doc_outline(d, 0, "Plan at a glance");
@@ -25,11 +25,11 @@ static void cover_title(struct plan *p)
     doc_draw_rect(d, 28, y - 16, 32, 2, DOC_WHITE);
     const char *who = name[0] ? doc_printf(d, "For %s", name) : "For one learner and one machine";
     doc_draw_text(d, FONT_TEXT, 13, DOC_WHITE, 28, y + 9, ALIGN_LEFT, DOC_WIDTH - 56, who);
-    double hours = plan_num(learner, "hours_per_week"), weeks = plan_num(learner, "weeks");
+    double hours = report_num(learner, "hours_per_week"), weeks = report_num(learner, "weeks");
     const char *when =
         hours > 0 && weeks > 0
-            ? doc_printf(d, "%s a week for %.0f week%s%s%s", plan_minutes(p, hours * 60), weeks,
-                         weeks == 1 ? "" : "s", start[0] ? ", from " : "", plan_date(p, start))
+            ? doc_printf(d, "%s a week for %.0f week%s%s%s", report_minutes(p, hours * 60), weeks,
+                         weeks == 1 ? "" : "s", start[0] ? ", from " : "", report_date(p, start))
             : "";
     doc_draw_text(d, FONT_TEXT, 11, DOC_WHITE, 28, y + 27, ALIGN_LEFT, DOC_WIDTH - 56, when);
     doc_box_end(d);
@@ -49,41 +49,42 @@ static void glance_row(struct plan *p, const char *label, const char *value, boo
 static void cover_first_step(struct plan *p)
 {
     struct doc *d = p->doc;
-    const cJSON *step = plan_get(p->json, "first_step");
-    if (!plan_has(step, "text") && !plan_has(step, "command")) return;
-    double minutes = plan_num(step, "minutes");
-    const char *head = minutes > 0 ? doc_printf(d, "First step today, %s", plan_minutes(p, minutes))
-                                   : "First step today";
+    const cJSON *step = report_get(p->json, "first_step");
+    if (!report_has(step, "text") && !report_has(step, "command")) return;
+    double minutes = report_num(step, "minutes");
+    const char *head = minutes > 0
+                           ? doc_printf(d, "First step today, %s", report_minutes(p, minutes))
+                           : "First step today";
     doc_full(d);
     doc_space(d, 16);
     doc_frame_begin(d, DOC_ACCENT_TINT, true);
     const struct span spans[] = {{.text = head, .bold = true, .tinted = true, .color = DOC_ACCENT}};
     doc_spans(d, &(struct para){.style = ST_BODY, .keep_next = true}, spans, 1);
-    if (plan_has(step, "text"))
+    if (report_has(step, "text"))
         doc_text(d, &(struct para){.style = ST_BODY, .before = -2, .keep_next = true},
-                 plan_str(step, "text"));
-    if (plan_has(step, "command")) doc_code(d, plan_str(step, "command"), true);
+                 report_str(step, "text"));
+    if (report_has(step, "command")) doc_code(d, report_str(step, "command"), true);
     doc_frame_end(d);
 }
 
 static void cover_milestones(struct plan *p)
 {
     struct doc *d = p->doc;
-    const cJSON *m, *list = plan_get(p->json, "milestones");
+    const cJSON *m, *list = report_get(p->json, "milestones");
     size_t n = 0;
-    if (!plan_len(list)) return;
+    if (!report_len(list)) return;
     doc_text(d, &(struct para){.style = ST_H2, .keep_next = true}, "Milestones");
     doc_main(d);
     cJSON_ArrayForEach(m, list)
     {
         if (n == 6) break; // the whole list has its own chapter
         const char *week =
-            plan_num(m, "week") > 0 ? doc_printf(d, "Week %.0f", plan_num(m, "week")) : "";
-        glance_row(p, week, plan_str(m, "title"), n++ == 0);
+            report_num(m, "week") > 0 ? doc_printf(d, "Week %.0f", report_num(m, "week")) : "";
+        glance_row(p, week, report_str(m, "title"), n++ == 0);
     }
 }
 
-void plan_cover(struct plan *p)
+void report_cover(struct plan *p)
 {
     struct doc *d = p->doc;
     const cJSON *row;
@@ -94,9 +95,9 @@ void plan_cover(struct plan *p)
     doc_text(d, &(struct para){.style = ST_H2, .keep_next = true}, "The plan at a glance");
     doc_main(d);
     bool first = true;
-    cJSON_ArrayForEach(row, plan_get(p->json, "glance"))
+    cJSON_ArrayForEach(row, report_get(p->json, "glance"))
     {
-        glance_row(p, plan_str(row, "label"), plan_str(row, "value"), first);
+        glance_row(p, report_str(row, "label"), report_str(row, "value"), first);
         first = false;
     }
     cover_first_step(p);
@@ -116,15 +117,15 @@ static void overview_table(struct plan *p)
     doc_table_begin(d, cols, 6);
     cJSON_ArrayForEach(s, p->sections)
     {
-        const char *anchor = doc_printf(d, "section-%.0f", plan_num(s, "number"));
-        bool optional = cJSON_IsTrue(plan_get(s, "optional"));
+        const char *anchor = doc_printf(d, "section-%.0f", report_num(s, "number"));
+        bool optional = cJSON_IsTrue(report_get(s, "optional"));
         const struct cell cells[] = {
-            {.text = doc_printf(d, "%.0f", plan_num(s, "number"))},
-            {.text = doc_printf(d, "%s%s", plan_str(s, "title"), optional ? " (optional)" : ""),
+            {.text = doc_printf(d, "%.0f", report_num(s, "number"))},
+            {.text = doc_printf(d, "%s%s", report_str(s, "title"), optional ? " (optional)" : ""),
              .dest = anchor},
-            {.text = plan_minutes(p, plan_num(s, "minutes"))},
-            {.text = plan_weeks(p, plan_num(s, "number"))},
-            {.text = plan_str(s, "band")},
+            {.text = report_minutes(p, report_num(s, "minutes"))},
+            {.text = report_weeks(p, report_num(s, "number"))},
+            {.text = report_str(s, "band")},
             {.page_of = anchor}};
         doc_table_row(d, cells);
     }
@@ -146,25 +147,25 @@ static void overview_legend(struct plan *p)
         {"Numbers", "Each says where it comes from: measured (here), exact (counted), modelled "
                     "(computed from measured ones) or published (by others)."},
     };
-    plan_part(p, "How to use this plan");
+    report_part(p, "How to use this plan");
     doc_main(p->doc);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         doc_text(p->doc, &(struct para){.style = ST_BODY, .side = words[i][0]}, words[i][1]);
 }
 
-void plan_overview(struct plan *p)
+void report_overview(struct plan *p)
 {
     struct doc *d = p->doc;
     const cJSON *m;
     double minutes = 0;
-    plan_chapter(p, "", "The plan on one page", "overview", "");
+    report_chapter(p, "", "The plan on one page", "overview", "");
     overview_table(p);
-    cJSON_ArrayForEach(m, plan_get(p->json, "schedule")) minutes += plan_num(m, "minutes");
+    cJSON_ArrayForEach(m, report_get(p->json, "schedule")) minutes += report_num(m, "minutes");
     if (minutes > 0)
         doc_text(d, &(struct para){.style = ST_SMALL},
                  doc_printf(d, "With reviews and buffer the schedule holds %s in %zu week%s.",
-                            plan_minutes(p, minutes), plan_len(plan_get(p->json, "schedule")),
-                            plan_len(plan_get(p->json, "schedule")) == 1 ? "" : "s"));
+                            report_minutes(p, minutes), report_len(report_get(p->json, "schedule")),
+                            report_len(report_get(p->json, "schedule")) == 1 ? "" : "s"));
     overview_legend(p);
 }
 
@@ -178,8 +179,8 @@ static const char *verdict_mark(const char *verdict)
 static const char *number_or_dash(struct plan *p, const cJSON *row, const char *key,
                                   unsigned decimals)
 {
-    const cJSON *v = plan_get(row, key);
-    return cJSON_IsNumber(v) ? plan_fixed(p, v->valuedouble, decimals) : "\xe2\x80\x93";
+    const cJSON *v = report_get(row, key);
+    return cJSON_IsNumber(v) ? report_fixed(p, v->valuedouble, decimals) : "\xe2\x80\x93";
 }
 
 static void machine_table(struct plan *p, const cJSON *table, const cJSON *pick)
@@ -201,17 +202,17 @@ static void machine_table(struct plan *p, const cJSON *table, const cJSON *pick)
     doc_table_begin(d, cols, 8);
     cJSON_ArrayForEach(r, table)
     {
-        bool picked = !strcmp(plan_str(r, "model"), plan_str(pick, "model")) &&
-                      !strcmp(plan_str(r, "quant"), plan_str(pick, "quant"));
-        const char *verdict = plan_str(r, "verdict");
-        struct cell cells[] = {{.text = plan_str(r, "model")},
-                               {.text = plan_str(r, "quant")},
+        bool picked = !strcmp(report_str(r, "model"), report_str(pick, "model")) &&
+                      !strcmp(report_str(r, "quant"), report_str(pick, "quant"));
+        const char *verdict = report_str(r, "verdict");
+        struct cell cells[] = {{.text = report_str(r, "model")},
+                               {.text = report_str(r, "quant")},
                                {.text = number_or_dash(p, r, "weight_gib", 2)},
                                {.text = number_or_dash(p, r, "total_gib", 2)},
                                {.text = number_or_dash(p, r, "n_ctx", 0)},
                                {.text = doc_printf(d, "%s%s", verdict_mark(verdict), verdict)},
                                {.text = number_or_dash(p, r, "decode_tok_s", 1)},
-                               {.text = plan_str(r, "basis")}};
+                               {.text = report_str(r, "basis")}};
         for (size_t i = 0; i < 8; i++)
             cells[i].bold = picked;
         doc_table_row(d, cells);
@@ -229,11 +230,11 @@ static void machine_chart(struct plan *p, const cJSON *table)
     const cJSON *r;
     cJSON_ArrayForEach(r, table)
     {
-        const cJSON *v = plan_get(r, "decode_tok_s");
+        const cJSON *v = report_get(r, "decode_tok_s");
         if (!cJSON_IsNumber(v) || n == MAX_BARS) continue;
-        const char *basis = plan_str(r, "basis");
+        const char *basis = report_str(r, "basis");
         bars[n++] = (struct chart_bar){
-            .label = doc_printf(p->doc, "%s %s", plan_str(r, "model"), plan_str(r, "quant")),
+            .label = doc_printf(p->doc, "%s %s", report_str(r, "model"), report_str(r, "quant")),
             .note = basis,
             .value = v->valuedouble,
             .dark = !strcmp(basis, "measured")};
@@ -254,41 +255,41 @@ static void machine_measured(struct plan *p, const cJSON *measured)
                                          {"Value", 0.34, ALIGN_RIGHT, false, false},
                                          {"Basis", 0.18, ALIGN_LEFT, false, false}};
     const cJSON *r;
-    if (!plan_len(measured)) return;
+    if (!report_len(measured)) return;
     doc_caption(p->doc, "Table", "The machine in numbers.");
     doc_table_begin(p->doc, cols, 3);
     cJSON_ArrayForEach(r, measured)
     {
-        const struct cell cells[] = {{.text = plan_str(r, "label")},
-                                     {.text = plan_str(r, "value")},
-                                     {.text = plan_str(r, "basis")}};
+        const struct cell cells[] = {{.text = report_str(r, "label")},
+                                     {.text = report_str(r, "value")},
+                                     {.text = report_str(r, "basis")}};
         doc_table_row(p->doc, cells);
     }
     doc_table_end(p->doc);
 }
 
-void plan_machine(struct plan *p)
+void report_machine(struct plan *p)
 {
     struct doc *d = p->doc;
-    const cJSON *machine = plan_get(p->json, "machine"), *pick = plan_get(machine, "pick"),
-                *table = plan_get(machine, "table");
+    const cJSON *machine = report_get(p->json, "machine"), *pick = report_get(machine, "pick"),
+                *table = report_get(machine, "table");
     if (!machine) return;
-    plan_chapter(p, "", "Your machine", "machine", "What runs here, how fast, and how we know.");
-    plan_paragraphs(p, &(struct para){.style = ST_BODY, .side = "What it is"},
-                    plan_get(machine, "paragraphs"));
-    if (plan_has(pick, "model")) {
+    report_chapter(p, "", "Your machine", "machine", "What runs here, how fast, and how we know.");
+    report_paragraphs(p, &(struct para){.style = ST_BODY, .side = "What it is"},
+                      report_get(machine, "paragraphs"));
+    if (report_has(pick, "model")) {
         doc_space(d, 8);
         doc_frame_begin(d, DOC_ACCENT_TINT, true);
         const char *name =
-            doc_printf(d, "The pick: %s %s", plan_str(pick, "model"), plan_str(pick, "quant"));
+            doc_printf(d, "The pick: %s %s", report_str(pick, "model"), report_str(pick, "quant"));
         const struct span head = {.text = name, .bold = true, .tinted = true, .color = DOC_ACCENT};
-        doc_spans(d, &(struct para){.style = ST_BODY, .keep_next = plan_has(pick, "why")}, &head,
+        doc_spans(d, &(struct para){.style = ST_BODY, .keep_next = report_has(pick, "why")}, &head,
                   1);
-        if (plan_has(pick, "why"))
-            doc_text(d, &(struct para){.style = ST_BODY, .before = -2}, plan_str(pick, "why"));
+        if (report_has(pick, "why"))
+            doc_text(d, &(struct para){.style = ST_BODY, .before = -2}, report_str(pick, "why"));
         doc_frame_end(d);
     }
-    machine_measured(p, plan_get(machine, "measured"));
-    if (plan_len(table)) machine_table(p, table, pick);
+    machine_measured(p, report_get(machine, "measured"));
+    if (report_len(table)) machine_table(p, table, pick);
     machine_chart(p, table);
 }

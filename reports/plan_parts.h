@@ -8,7 +8,7 @@
 #include "reports/layout.h"
 
 struct plan {
-    const cJSON *json; // borrowed, checked by plan_check
+    const cJSON *json; // borrowed, checked by report_check
     const cJSON *sections;
     struct doc *doc;
     const struct font_set *fonts;
@@ -16,39 +16,39 @@ struct plan {
 };
 
 // Every member has the type that the reports rely on; the sentence names the member.
-bool plan_check(const cJSON *plan, const char *name, struct err *e);
+bool report_check(const cJSON *plan, const char *name, struct err *e);
 
-// Words. Members that are missing give "" and 0: plan_check has refused wrong types.
-const char *plan_str(const cJSON *obj, const char *key);
-double plan_num(const cJSON *obj, const char *key);
-bool plan_has(const cJSON *obj, const char *key); // a string that is not empty
-const cJSON *plan_get(const cJSON *obj, const char *key);
-size_t plan_len(const cJSON *array);                      // 0 for NULL
-const char *plan_minutes(struct plan *p, double minutes); // "1 h 30 min"
-const char *plan_fixed(struct plan *p, double v, unsigned decimals);
-const char *plan_date(struct plan *p, const char *iso); // "Mon 5 Jan 2026", else as it is
-bool plan_parse_date(const char *iso, int *year, int *month, int *day);
-const char *plan_weeks(struct plan *p, double section);   // "1, 2–4", "" when never
-const char *plan_task_name(const char *task);             // "mmlu" to "MMLU"
-const cJSON *plan_section(struct plan *p, double number); // NULL when there is none
-void plan_paragraphs(struct plan *p, const struct para *para, const cJSON *strings);
+// Words. Members that are missing give "" and 0: report_check has refused wrong types.
+const char *report_str(const cJSON *obj, const char *key);
+double report_num(const cJSON *obj, const char *key);
+bool report_has(const cJSON *obj, const char *key); // a string that is not empty
+const cJSON *report_get(const cJSON *obj, const char *key);
+size_t report_len(const cJSON *array);                      // 0 for NULL
+const char *report_minutes(struct plan *p, double minutes); // "1 h 30 min"
+const char *report_fixed(struct plan *p, double v, unsigned decimals);
+const char *report_date(struct plan *p, const char *iso); // "Mon 5 Jan 2026", else as it is
+bool report_parse_date(const char *iso, int *year, int *month, int *day);
+const char *report_weeks(struct plan *p, double section);   // "1, 2–4", "" when never
+const char *report_task_name(const char *task);             // "mmlu" to "MMLU"
+const cJSON *report_section(struct plan *p, double number); // NULL when there is none
+void report_paragraphs(struct plan *p, const struct para *para, const cJSON *strings);
 
 // Starts a chapter on a new page: title, running header, outline, contents.
-void plan_chapter(struct plan *p, const char *number, const char *title, const char *anchor,
-                  const char *lead);
-void plan_part(struct plan *p, const char *title); // a heading inside a chapter
+void report_chapter(struct plan *p, const char *number, const char *title, const char *anchor,
+                    const char *lead);
+void report_part(struct plan *p, const char *title); // a heading inside a chapter
 
-void plan_cover(struct plan *p);
-void plan_overview(struct plan *p);
-void plan_machine(struct plan *p);
-void plan_evidence(struct plan *p);
-bool plan_schedule(struct plan *p);
-bool plan_prerequisites(struct plan *p);
-void plan_sections(struct plan *p);
-void plan_milestones(struct plan *p);
-void plan_answers(struct plan *p);
-void plan_glossary(struct plan *p);
-bool plan_resources(struct plan *p);
-void plan_provenance(struct plan *p);
+void report_cover(struct plan *p);
+void report_overview(struct plan *p);
+void report_machine(struct plan *p);
+void report_evidence(struct plan *p);
+bool report_schedule(struct plan *p);
+bool report_prerequisites(struct plan *p);
+void report_sections(struct plan *p);
+void report_milestones(struct plan *p);
+void report_answers(struct plan *p);
+void report_glossary(struct plan *p);
+bool report_resources(struct plan *p);
+void report_provenance(struct plan *p);
 
 #endif

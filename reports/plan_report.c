@@ -40,10 +40,10 @@ static void creation_date(const cJSON *plan, struct pdf_info *info)
             return;
         }
     }
-    const char *start = plan_str(plan_get(plan, "learner"), "start_date");
-    const cJSON *schedule = plan_get(plan, "schedule");
-    if (!start[0] && schedule) start = plan_str(schedule->child, "date");
-    if (!plan_parse_date(start, &info->year, &info->month, &info->day)) info->year = 0;
+    const char *start = report_str(report_get(plan, "learner"), "start_date");
+    const cJSON *schedule = report_get(plan, "schedule");
+    if (!start[0] && schedule) start = report_str(schedule->child, "date");
+    if (!report_parse_date(start, &info->year, &info->month, &info->day)) info->year = 0;
 }
 
 // Made last, when the chapters are known, and moved to its place behind the cover.
@@ -68,24 +68,24 @@ static void contents(struct plan *p, size_t place)
 
 static bool build(struct plan *p)
 {
-    const cJSON *learner = plan_get(p->json, "learner");
-    const char *name = plan_str(learner, "name");
-    const char *tool = plan_str(plan_get(p->json, "provenance"), "tool");
+    const cJSON *learner = report_get(p->json, "learner");
+    const char *name = report_str(learner, "name");
+    const char *tool = report_str(report_get(p->json, "provenance"), "tool");
     doc_footer(p->doc,
-               doc_printf(p->doc, "%s%s%s%s%s", plan_str(p->json, "title"), name[0] ? " for " : "",
-                          name, tool[0] ? "  \xc2\xb7  " : "", tool));
-    plan_cover(p);
+               doc_printf(p->doc, "%s%s%s%s%s", report_str(p->json, "title"),
+                          name[0] ? " for " : "", name, tool[0] ? "  \xc2\xb7  " : "", tool));
+    report_cover(p);
     size_t place = doc_mark_items(p->doc);
-    plan_overview(p);
-    plan_machine(p);
-    plan_evidence(p);
-    if (!plan_schedule(p) || !plan_prerequisites(p)) return false;
-    plan_sections(p);
-    plan_milestones(p);
-    plan_answers(p);
-    plan_glossary(p);
-    if (!plan_resources(p)) return false;
-    plan_provenance(p);
+    report_overview(p);
+    report_machine(p);
+    report_evidence(p);
+    if (!report_schedule(p) || !report_prerequisites(p)) return false;
+    report_sections(p);
+    report_milestones(p);
+    report_answers(p);
+    report_glossary(p);
+    if (!report_resources(p)) return false;
+    report_provenance(p);
     contents(p, place);
     return true;
 }
@@ -99,20 +99,20 @@ bool report_write(const cJSON *json, const char *out_path, const struct report_p
     struct doc *doc = NULL;
     size_t n_pages;
     bool ok = false;
-    if (!plan_check(json, name, e)) return false;
+    if (!report_check(json, name, e)) return false;
     fonts = malloc(sizeof *fonts);
     if (!fonts) return err_nomem(e, "font paths", sizeof *fonts);
-    struct pdf_info info = {.title = plan_str(json, "title"),
-                            .author = plan_str(plan_get(json, "learner"), "name"),
+    struct pdf_info info = {.title = report_str(json, "title"),
+                            .author = report_str(report_get(json, "learner"), "name"),
                             .subject = "A learning plan for the Llama family, made from measured "
                                        "scores, the machine and the learner's goal",
-                            .creator = plan_str(plan_get(json, "provenance"), "tool"),
+                            .creator = report_str(report_get(json, "provenance"), "tool"),
                             .lang = "en"};
     creation_date(json, &info);
     if (!fonts_find(params->font_dir, fonts, e)) goto done;
     if (!pdf_create(&pdf, fonts, &info, e) || !doc_create(&doc, pdf, e)) goto done;
     struct plan plan = {
-        .json = json, .sections = plan_get(json, "sections"), .doc = doc, .fonts = fonts, .e = e};
+        .json = json, .sections = report_get(json, "sections"), .doc = doc, .fonts = fonts, .e = e};
     ok = build(&plan) && doc_finish(doc, params->strict, &n_pages, e) && pdf_save(pdf, out_path, e);
 done:
     doc_destroy(doc);

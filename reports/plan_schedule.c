@@ -17,14 +17,14 @@ struct gantt_data {
 // The row of a session: its section's, or one of the last two for review and buffer.
 static size_t task_of(struct plan *p, const cJSON *session, size_t n_sections)
 {
-    const char *kind = plan_str(session, "kind");
+    const char *kind = report_str(session, "kind");
     size_t i = 0;
     const cJSON *s;
     if (!strcmp(kind, "review")) return n_sections;
     if (!strcmp(kind, "buffer")) return n_sections + 1;
     cJSON_ArrayForEach(s, p->sections)
     {
-        if (i < n_sections && plan_num(s, "number") == plan_num(session, "section")) return i;
+        if (i < n_sections && report_num(s, "number") == report_num(session, "section")) return i;
         i++;
     }
     return n_sections + 1;
@@ -37,16 +37,16 @@ static void fill(struct plan *p, struct gantt_data *g, size_t n_sections, const 
     cJSON_ArrayForEach(week, schedule)
     {
         double at = 0;
-        cJSON_ArrayForEach(s, plan_get(week, "sessions"))
+        cJSON_ArrayForEach(s, report_get(week, "sessions"))
         {
             size_t t = task_of(p, s, n_sections);
             if (!(g->minutes[t][w] > 0)) g->start[t][w] = at;
-            g->minutes[t][w] += plan_num(s, "minutes");
-            g->total[t] += plan_num(s, "minutes");
-            at += plan_num(s, "minutes");
+            g->minutes[t][w] += report_num(s, "minutes");
+            g->total[t] += report_num(s, "minutes");
+            at += report_num(s, "minutes");
         }
-        g->week_minutes[w] = plan_num(week, "minutes") > at ? plan_num(week, "minutes") : at;
-        g->week_number[w++] = plan_num(week, "week");
+        g->week_minutes[w] = report_num(week, "minutes") > at ? report_num(week, "minutes") : at;
+        g->week_number[w++] = report_num(week, "week");
     }
 }
 
@@ -55,7 +55,7 @@ static void add_task(struct plan *p, struct gantt_data *g, size_t row, const cha
 {
     if (!(g->total[row] > 0)) return;
     g->tasks[g->n++] = (struct chart_task){.label = label,
-                                           .total = plan_minutes(p, g->total[row]),
+                                           .total = report_minutes(p, g->total[row]),
                                            .dest = dest,
                                            .minutes = g->minutes[row],
                                            .start = g->start[row],
@@ -65,7 +65,7 @@ static void add_task(struct plan *p, struct gantt_data *g, size_t row, const cha
 static bool gantt(struct plan *p, const cJSON *schedule)
 {
     struct gantt_data *g = calloc(1, sizeof *g);
-    size_t n_sections = plan_len(p->sections), i = 0;
+    size_t n_sections = report_len(p->sections), i = 0;
     const cJSON *s;
     if (!g) return err_nomem(p->e, "the schedule", sizeof *g);
     if (n_sections > MAX_TASKS - 2) n_sections = MAX_TASKS - 2;
@@ -74,8 +74,8 @@ static bool gantt(struct plan *p, const cJSON *schedule)
     {
         if (i == n_sections) break;
         add_task(p, g, i++,
-                 doc_printf(p->doc, "%.0f  %s", plan_num(s, "number"), plan_str(s, "title")),
-                 doc_printf(p->doc, "section-%.0f", plan_num(s, "number")), false);
+                 doc_printf(p->doc, "%.0f  %s", report_num(s, "number"), report_str(s, "title")),
+                 doc_printf(p->doc, "section-%.0f", report_num(s, "number")), false);
     }
     add_task(p, g, n_sections, "Review", NULL, true);
     add_task(p, g, n_sections + 1, "Buffer", NULL, true);
@@ -84,7 +84,7 @@ static bool gantt(struct plan *p, const cJSON *schedule)
         p->doc, "Figure",
         "The weeks. Filled bars are sections, framed ones reviews and buffer; a bar's place "
         "in its week follows the order of the sessions.");
-    chart_gantt(p->doc, g->tasks, g->n, plan_len(schedule), g->week_minutes, g->week_number);
+    chart_gantt(p->doc, g->tasks, g->n, report_len(schedule), g->week_minutes, g->week_number);
     doc_space(p->doc, 8);
     free(g);
     return true;
@@ -93,15 +93,15 @@ static bool gantt(struct plan *p, const cJSON *schedule)
 static void session_row(struct plan *p, const cJSON *s, const char *week)
 {
     struct doc *d = p->doc;
-    double section = plan_num(s, "section");
-    bool linked = section > 0 && plan_section(p, section);
+    double section = report_num(s, "section");
+    bool linked = section > 0 && report_section(p, section);
     const struct cell cells[] = {{.text = week, .bold = true},
-                                 {.text = plan_date(p, plan_str(s, "date"))},
+                                 {.text = report_date(p, report_str(s, "date"))},
                                  {.text = "\xe2\x98\x90"},
-                                 {.text = plan_str(s, "title"),
+                                 {.text = report_str(s, "title"),
                                   .dest = linked ? doc_printf(d, "section-%.0f", section) : NULL},
-                                 {.text = plan_str(s, "kind")},
-                                 {.text = plan_fixed(p, plan_num(s, "minutes"), 0)}};
+                                 {.text = report_str(s, "kind")},
+                                 {.text = report_fixed(p, report_num(s, "minutes"), 0)}};
     doc_table_row(d, cells);
 }
 
@@ -118,13 +118,13 @@ static void weeks_table(struct plan *p, const cJSON *schedule)
     doc_table_begin(d, cols, 6);
     cJSON_ArrayForEach(week, schedule)
     {
-        const cJSON *sessions = plan_get(week, "sessions");
-        const char *name = doc_printf(d, "%.0f (%s)", plan_num(week, "week"),
-                                      plan_minutes(p, plan_num(week, "minutes")));
-        total += plan_num(week, "minutes");
-        if (!plan_len(sessions)) {
+        const cJSON *sessions = report_get(week, "sessions");
+        const char *name = doc_printf(d, "%.0f (%s)", report_num(week, "week"),
+                                      report_minutes(p, report_num(week, "minutes")));
+        total += report_num(week, "minutes");
+        if (!report_len(sessions)) {
             const struct cell cells[6] = {{.text = name, .bold = true},
-                                          {.text = plan_date(p, plan_str(week, "date"))}};
+                                          {.text = report_date(p, report_str(week, "date"))}};
             doc_table_row(d, cells);
         }
         cJSON_ArrayForEach(s, sessions)
@@ -134,18 +134,18 @@ static void weeks_table(struct plan *p, const cJSON *schedule)
         }
     }
     const struct cell last[6] = {{.text = "In all", .bold = true},
-                                 [3] = {.text = plan_minutes(p, total), .bold = true},
-                                 [5] = {.text = plan_fixed(p, total, 0), .bold = true}};
+                                 [3] = {.text = report_minutes(p, total), .bold = true},
+                                 [5] = {.text = report_fixed(p, total, 0), .bold = true}};
     doc_table_row(d, last);
     doc_table_end(d);
 }
 
-bool plan_schedule(struct plan *p)
+bool report_schedule(struct plan *p)
 {
-    const cJSON *schedule = plan_get(p->json, "schedule");
-    if (!plan_len(schedule)) return true;
-    plan_chapter(p, "", "Your schedule", "schedule",
-                 "When each section is worked through, with time to come back to it.");
+    const cJSON *schedule = report_get(p->json, "schedule");
+    if (!report_len(schedule)) return true;
+    report_chapter(p, "", "Your schedule", "schedule",
+                   "When each section is worked through, with time to come back to it.");
     if (!gantt(p, schedule)) return false;
     weeks_table(p, schedule);
     doc_main(p->doc);
@@ -158,7 +158,7 @@ static size_t index_of(struct plan *p, double number)
     const cJSON *s;
     cJSON_ArrayForEach(s, p->sections)
     {
-        if (plan_num(s, "number") == number) return i;
+        if (report_num(s, "number") == number) return i;
         i++;
     }
     return SIZE_MAX;
@@ -172,15 +172,15 @@ static size_t graph_nodes(struct plan *p, struct chart_node *nodes, const cJSON 
     {
         if (n == MAX_TASKS) return 0;
         nodes[n++] =
-            (struct chart_node){.number = doc_printf(p->doc, "%.0f", plan_num(s, "number")),
-                                .title = plan_str(s, "title"),
-                                .dest = doc_printf(p->doc, "section-%.0f", plan_num(s, "number")),
-                                .optional = cJSON_IsTrue(plan_get(s, "optional"))};
+            (struct chart_node){.number = doc_printf(p->doc, "%.0f", report_num(s, "number")),
+                                .title = report_str(s, "title"),
+                                .dest = doc_printf(p->doc, "section-%.0f", report_num(s, "number")),
+                                .optional = cJSON_IsTrue(report_get(s, "optional"))};
     }
     cJSON_ArrayForEach(pre, list)
     {
-        size_t at = index_of(p, plan_num(pre, "section"));
-        cJSON_ArrayForEach(need, plan_get(pre, "needs"))
+        size_t at = index_of(p, report_num(pre, "section"));
+        cJSON_ArrayForEach(need, report_get(pre, "needs"))
         {
             size_t from = index_of(p, need->valuedouble);
             if (at == SIZE_MAX || from == SIZE_MAX || nodes[at].n_needs == 16) continue;
@@ -210,14 +210,14 @@ static void needs_table(struct plan *p, const struct chart_node *nodes, size_t n
     doc_table_end(p->doc);
 }
 
-bool plan_prerequisites(struct plan *p)
+bool report_prerequisites(struct plan *p)
 {
-    const cJSON *list = plan_get(p->json, "prerequisites");
-    if (!plan_len(list)) return true;
+    const cJSON *list = report_get(p->json, "prerequisites");
+    if (!report_len(list)) return true;
     struct chart_node *nodes = calloc(MAX_TASKS, sizeof *nodes);
     if (!nodes) return err_nomem(p->e, "the prerequisites", MAX_TASKS * sizeof *nodes);
-    plan_chapter(p, "", "What builds on what", "prerequisites",
-                 "An arrow leads from a section to those that need it; a white box is optional.");
+    report_chapter(p, "", "What builds on what", "prerequisites",
+                   "An arrow leads from a section to those that need it; a white box is optional.");
     size_t n = graph_nodes(p, nodes, list);
     doc_full(p->doc);
     doc_caption(p->doc, "Figure", "Prerequisites. Edges that others imply are left out.");

@@ -192,20 +192,20 @@ static bool check_fields(const cJSON *obj, const struct field *fields, const cha
     return true;
 }
 
-bool plan_check(const cJSON *json, const char *name, struct err *e)
+bool report_check(const cJSON *json, const char *name, struct err *e)
 {
     if (!cJSON_IsObject(json)) return err_set(e, ERR_FORMAT, "%s must be an object", name);
     if (!json_version(json, 1, name, e) || !check_fields(json, plan, name, e)) return false;
-    const cJSON *sections = plan_get(json, "sections"), *a, *b;
-    if (!plan_len(sections)) return err_set(e, ERR_FORMAT, "%s: sections is empty", name);
-    if (plan_len(plan_get(json, "schedule")) > 60)
+    const cJSON *sections = report_get(json, "sections"), *a, *b;
+    if (!report_len(sections)) return err_set(e, ERR_FORMAT, "%s: sections is empty", name);
+    if (report_len(report_get(json, "schedule")) > 60)
         return err_set(e, ERR_FORMAT, "%s: schedule has more than 60 weeks", name);
     cJSON_ArrayForEach(a, sections)
     {
         for (b = a->next; b; b = b->next)
-            if (plan_num(a, "number") == plan_num(b, "number"))
+            if (report_num(a, "number") == report_num(b, "number"))
                 return err_set(e, ERR_FORMAT, "%s: two sections have the number %.0f", name,
-                               plan_num(a, "number"));
+                               report_num(a, "number"));
     }
     return true;
 }

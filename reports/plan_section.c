@@ -18,9 +18,9 @@ static const char *check_anchor(struct plan *p, const char *what, double section
 static bool has_check(const cJSON *section, double number)
 {
     const cJSON *c;
-    cJSON_ArrayForEach(c, plan_get(section, "checks"))
+    cJSON_ArrayForEach(c, report_get(section, "checks"))
     {
-        if (plan_num(c, "number") == number) return true;
+        if (report_num(c, "number") == number) return true;
     }
     return false;
 }
@@ -28,14 +28,14 @@ static bool has_check(const cJSON *section, double number)
 static void prediction(struct plan *p, const cJSON *s)
 {
     struct doc *d = p->doc;
-    if (!plan_has(s, "prediction")) return;
+    if (!report_has(s, "prediction")) return;
     doc_space(d, 12);
     doc_frame_begin(d, DOC_ACCENT_TINT, true);
     const struct span head = {
         .text = "Predict first", .bold = true, .tinted = true, .color = DOC_ACCENT};
     doc_spans(d, &(struct para){.style = ST_BODY, .keep_next = true}, &head, 1);
     doc_text(d, &(struct para){.style = ST_BODY, .before = -2, .keep_next = true},
-             plan_str(s, "prediction"));
+             report_str(s, "prediction"));
     doc_answer_lines(d, 1);
     doc_keep(d);
     doc_text(d, &(struct para){.style = ST_SMALL},
@@ -50,19 +50,19 @@ static void objectives(struct plan *p, const cJSON *s)
     struct doc *d = p->doc;
     const cJSON *o;
     const char *side = "You will be able to";
-    cJSON_ArrayForEach(o, plan_get(s, "objectives"))
+    cJSON_ArrayForEach(o, report_get(s, "objectives"))
     {
-        double check = plan_num(o, "check");
+        double check = report_num(o, "check");
         bool link = check > 0 && has_check(s, check);
         const struct span spans[] = {
-            {.text = plan_str(o, "text")},
-            {.text = plan_has(o, "bloom") ? doc_printf(d, "  %s", plan_str(o, "bloom")) : "",
+            {.text = report_str(o, "text")},
+            {.text = report_has(o, "bloom") ? doc_printf(d, "  %s", report_str(o, "bloom")) : "",
              .italic = true,
              .tinted = true,
              .color = DOC_GREY},
             {.text = link ? "  " : ""},
             {.text = link ? doc_printf(d, "check %.0f", check) : "",
-             .dest = check_anchor(p, "check", plan_num(s, "number"), check)}};
+             .dest = check_anchor(p, "check", report_num(s, "number"), check)}};
         doc_spans(d,
                   &(struct para){.style = ST_BODY,
                                  .side = side,
@@ -95,35 +95,36 @@ static void bullets(struct plan *p, const char *side, const cJSON *list)
 static void points(struct plan *p, const cJSON *s)
 {
     const cJSON *point;
-    cJSON_ArrayForEach(point, plan_get(s, "points"))
+    cJSON_ArrayForEach(point, report_get(s, "points"))
     {
-        if (plan_has(point, "title")) {
-            bool first = point == plan_get(s, "points")->child;
+        if (report_has(point, "title")) {
+            bool first = point == report_get(s, "points")->child;
             doc_text(p->doc,
                      &(struct para){.style = ST_H3,
                                     .keep_next = true,
                                     .before = first ? 5 : 0,
                                     .side = first ? "Read" : NULL},
-                     plan_str(point, "title"));
+                     report_str(point, "title"));
         }
-        plan_paragraphs(p, &(struct para){.style = ST_BODY, .before = -1},
-                        plan_get(point, "paragraphs"));
+        report_paragraphs(p, &(struct para){.style = ST_BODY, .before = -1},
+                          report_get(point, "paragraphs"));
     }
 }
 
 static void example(struct plan *p, const cJSON *s)
 {
-    const cJSON *ex = plan_get(s, "example");
+    const cJSON *ex = report_get(s, "example");
     struct doc *d = p->doc;
-    if (!plan_len(plan_get(ex, "paragraphs"))) return;
+    if (!report_len(report_get(ex, "paragraphs"))) return;
     doc_space(d, 12);
     doc_frame_begin(d, DOC_TINT, false);
-    const char *title = plan_str(ex, "title");
+    const char *title = report_str(ex, "title");
     const struct span head[] = {
         {.text = "Worked example", .bold = true, .tinted = true, .color = DOC_ACCENT},
         {.text = title[0] ? doc_printf(d, "  %s", title) : "", .bold = true}};
     doc_spans(d, &(struct para){.style = ST_BODY, .keep_next = true}, head, 2);
-    plan_paragraphs(p, &(struct para){.style = ST_BODY, .before = -1}, plan_get(ex, "paragraphs"));
+    report_paragraphs(p, &(struct para){.style = ST_BODY, .before = -1},
+                      report_get(ex, "paragraphs"));
     doc_frame_end(d);
     doc_space(d, 3);
 }
@@ -132,8 +133,8 @@ static void lab_step(struct plan *p, const cJSON *step, size_t i)
 {
     struct doc *d = p->doc;
     const struct span spans[] = {{.text = doc_printf(d, "%zu.  ", i), .bold = true},
-                                 {.text = plan_str(step, "text")}};
-    bool command = plan_has(step, "command");
+                                 {.text = report_str(step, "text")}};
+    bool command = report_has(step, "command");
     doc_spans(
         d,
         &(struct para){
@@ -141,42 +142,42 @@ static void lab_step(struct plan *p, const cJSON *step, size_t i)
         spans, 2);
     if (!command) return;
     doc_column(d, DOC_SIDE + 17, DOC_WIDTH - DOC_SIDE - 17);
-    doc_code(d, plan_str(step, "command"), true);
+    doc_code(d, report_str(step, "command"), true);
     doc_main(d);
 }
 
 static void lab(struct plan *p, const cJSON *s)
 {
-    const cJSON *l = plan_get(s, "lab"), *step;
+    const cJSON *l = report_get(s, "lab"), *step;
     struct doc *d = p->doc;
     size_t i = 1;
-    if (!l || (!plan_len(plan_get(l, "steps")) && !plan_has(l, "title"))) return;
-    const char *title = plan_has(l, "title") ? plan_str(l, "title") : "Lab";
+    if (!l || (!report_len(report_get(l, "steps")) && !report_has(l, "title"))) return;
+    const char *title = report_has(l, "title") ? report_str(l, "title") : "Lab";
     doc_outline(d, 1, doc_printf(d, "Lab: %s", title));
     const struct span head[] = {
         {.text = title},
-        {.text = plan_num(l, "minutes") > 0
-                     ? doc_printf(d, "   %s", plan_minutes(p, plan_num(l, "minutes")))
+        {.text = report_num(l, "minutes") > 0
+                     ? doc_printf(d, "   %s", report_minutes(p, report_num(l, "minutes")))
                      : "",
          .tinted = true,
          .color = DOC_GREY}};
     doc_spans(d, &(struct para){.style = ST_H3, .side = "Lab", .keep_next = true, .before = 6},
               head, 2);
-    cJSON_ArrayForEach(step, plan_get(l, "steps")) lab_step(p, step, i++);
-    words(p, "You should see", plan_str(l, "expect"));
-    words(p, "If it fails", plan_str(l, "if_it_fails"));
+    cJSON_ArrayForEach(step, report_get(l, "steps")) lab_step(p, step, i++);
+    words(p, "You should see", report_str(l, "expect"));
+    words(p, "If it fails", report_str(l, "if_it_fails"));
 }
 
 static void checks(struct plan *p, const cJSON *s)
 {
     struct doc *d = p->doc;
     const cJSON *c;
-    double section = plan_num(s, "number");
+    double section = report_num(s, "number");
     const char *side = "Check yourself";
-    if (plan_len(plan_get(s, "checks"))) doc_outline(d, 1, "Checks");
-    cJSON_ArrayForEach(c, plan_get(s, "checks"))
+    if (report_len(report_get(s, "checks"))) doc_outline(d, 1, "Checks");
+    cJSON_ArrayForEach(c, report_get(s, "checks"))
     {
-        double n = plan_num(c, "number");
+        double n = report_num(c, "number");
         doc_anchor(d, check_anchor(p, "check", section, n));
         doc_text(d,
                  &(struct para){.style = ST_BODY,
@@ -186,7 +187,7 @@ static void checks(struct plan *p, const cJSON *s)
                                 .indent = 17,
                                 .before = side ? 9 : 5,
                                 .keep_next = true},
-                 plan_str(c, "question"));
+                 report_str(c, "question"));
         doc_column(d, DOC_SIDE + 17, DOC_WIDTH - DOC_SIDE - 17);
         doc_answer_lines(d, 2);
         doc_keep(d);
@@ -203,7 +204,7 @@ static void checks(struct plan *p, const cJSON *s)
 
 static void deliverable(struct plan *p, const cJSON *s)
 {
-    if (plan_has(s, "deliverable"))
+    if (report_has(s, "deliverable"))
         doc_text(p->doc,
                  &(struct para){.style = ST_BODY,
                                 .side = "Deliverable",
@@ -211,7 +212,7 @@ static void deliverable(struct plan *p, const cJSON *s)
                                 .hang = 17,
                                 .indent = 17,
                                 .before = 9},
-                 plan_str(s, "deliverable"));
+                 report_str(s, "deliverable"));
 }
 
 static void resources(struct plan *p, const cJSON *s)
@@ -219,13 +220,13 @@ static void resources(struct plan *p, const cJSON *s)
     struct doc *d = p->doc;
     const cJSON *r;
     const char *side = "Resources";
-    cJSON_ArrayForEach(r, plan_get(s, "resources"))
+    cJSON_ArrayForEach(r, report_get(s, "resources"))
     {
-        const char *url = plan_str(r, "url");
+        const char *url = report_str(r, "url");
         const struct span spans[] = {
-            {.text = plan_has(r, "title") ? plan_str(r, "title") : url, .uri = url},
-            {.text = plan_num(r, "minutes") > 0
-                         ? doc_printf(d, "  %s", plan_minutes(p, plan_num(r, "minutes")))
+            {.text = report_has(r, "title") ? report_str(r, "title") : url, .uri = url},
+            {.text = report_num(r, "minutes") > 0
+                         ? doc_printf(d, "  %s", report_minutes(p, report_num(r, "minutes")))
                          : "",
              .tinted = true,
              .color = DOC_GREY}};
@@ -243,29 +244,29 @@ static void resources(struct plan *p, const cJSON *s)
 
 static void reflection(struct plan *p, const cJSON *s)
 {
-    if (!plan_has(s, "reflection")) return;
+    if (!report_has(s, "reflection")) return;
     doc_text(p->doc,
              &(struct para){.style = ST_BODY, .side = "Reflect", .before = 9, .keep_next = true},
-             plan_str(s, "reflection"));
+             report_str(s, "reflection"));
     doc_answer_lines(p->doc, 3);
 }
 
 static void section(struct plan *p, const cJSON *s)
 {
     struct doc *d = p->doc;
-    double number = plan_num(s, "number");
-    const char *weeks = plan_weeks(p, number), *band = plan_str(s, "band");
+    double number = report_num(s, "number");
+    const char *weeks = report_weeks(p, number), *band = report_str(s, "band");
     const char *lead = doc_printf(
-        d, "%s%s%s%s%s%s", plan_minutes(p, plan_num(s, "minutes")),
+        d, "%s%s%s%s%s%s", report_minutes(p, report_num(s, "minutes")),
         weeks[0] ? (strpbrk(weeks, ",\xe2") ? "  \xc2\xb7  weeks " : "  \xc2\xb7  week ") : "",
         weeks, band[0] ? "  \xc2\xb7  depth: " : "", band,
-        cJSON_IsTrue(plan_get(s, "optional")) ? "  \xc2\xb7  optional" : "");
-    plan_chapter(p, doc_printf(d, "%.0f", number), plan_str(s, "title"),
-                 doc_printf(d, "section-%.0f", number), lead);
-    words(p, "Why", plan_str(s, "why"));
+        cJSON_IsTrue(report_get(s, "optional")) ? "  \xc2\xb7  optional" : "");
+    report_chapter(p, doc_printf(d, "%.0f", number), report_str(s, "title"),
+                   doc_printf(d, "section-%.0f", number), lead);
+    words(p, "Why", report_str(s, "why"));
     prediction(p, s);
     objectives(p, s);
-    bullets(p, "Before you start", plan_get(s, "prerequisites"));
+    bullets(p, "Before you start", report_get(s, "prerequisites"));
     points(p, s);
     example(p, s);
     lab(p, s);
@@ -273,10 +274,10 @@ static void section(struct plan *p, const cJSON *s)
     deliverable(p, s);
     resources(p, s);
     reflection(p, s);
-    words(p, "Next", plan_str(s, "next"));
+    words(p, "Next", report_str(s, "next"));
 }
 
-void plan_sections(struct plan *p)
+void report_sections(struct plan *p)
 {
     const cJSON *s;
     cJSON_ArrayForEach(s, p->sections) section(p, s);

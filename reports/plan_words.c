@@ -5,34 +5,34 @@
 #include <stdio.h>
 #include <string.h>
 
-const cJSON *plan_get(const cJSON *obj, const char *key)
+const cJSON *report_get(const cJSON *obj, const char *key)
 {
     return obj ? cJSON_GetObjectItemCaseSensitive(obj, key) : NULL;
 }
 
-const char *plan_str(const cJSON *obj, const char *key)
+const char *report_str(const cJSON *obj, const char *key)
 {
-    const cJSON *v = plan_get(obj, key);
+    const cJSON *v = report_get(obj, key);
     return cJSON_IsString(v) ? v->valuestring : "";
 }
 
-double plan_num(const cJSON *obj, const char *key)
+double report_num(const cJSON *obj, const char *key)
 {
-    const cJSON *v = plan_get(obj, key);
+    const cJSON *v = report_get(obj, key);
     return cJSON_IsNumber(v) ? v->valuedouble : 0;
 }
 
-bool plan_has(const cJSON *obj, const char *key)
+bool report_has(const cJSON *obj, const char *key)
 {
-    return plan_str(obj, key)[0] != '\0';
+    return report_str(obj, key)[0] != '\0';
 }
 
-size_t plan_len(const cJSON *array)
+size_t report_len(const cJSON *array)
 {
     return array ? (size_t)cJSON_GetArraySize(array) : 0;
 }
 
-const char *plan_minutes(struct plan *p, double minutes)
+const char *report_minutes(struct plan *p, double minutes)
 {
     long m = lround(minutes);
     if (m < 60) return doc_printf(p->doc, "%ld min", m);
@@ -40,13 +40,13 @@ const char *plan_minutes(struct plan *p, double minutes)
     return doc_printf(p->doc, "%ld h %ld min", m / 60, m % 60);
 }
 
-const char *plan_fixed(struct plan *p, double v, unsigned decimals)
+const char *report_fixed(struct plan *p, double v, unsigned decimals)
 {
     char buf[48];
     return doc_printf(p->doc, "%s", chart_fixed(v, decimals, buf, sizeof buf));
 }
 
-bool plan_parse_date(const char *iso, int *year, int *month, int *day)
+bool report_parse_date(const char *iso, int *year, int *month, int *day)
 {
     static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     char end;
@@ -55,14 +55,14 @@ bool plan_parse_date(const char *iso, int *year, int *month, int *day)
     return *year >= 1970 && *month >= 1 && *month <= 12 && *day >= 1 && *day <= days[*month - 1];
 }
 
-const char *plan_date(struct plan *p, const char *iso)
+const char *report_date(struct plan *p, const char *iso)
 {
     static const char *const names[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     static const char *const week[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     static const int shift[] = {0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4}; // Sakamoto's weekday formula
     int y, m, d;
-    if (!plan_parse_date(iso, &y, &m, &d)) return iso;
+    if (!report_parse_date(iso, &y, &m, &d)) return iso;
     int s = m < 3 ? y - 1 : y;
     int w = (s + s / 4 - s / 100 + s / 400 + shift[m - 1] + d) % 7;
     return doc_printf(p->doc, "%s %d %s %d", week[w], d, names[m - 1], y);
@@ -71,23 +71,23 @@ const char *plan_date(struct plan *p, const char *iso)
 static bool week_has(const cJSON *week, double section)
 {
     const cJSON *s;
-    cJSON_ArrayForEach(s, plan_get(week, "sessions"))
+    cJSON_ArrayForEach(s, report_get(week, "sessions"))
     {
-        const char *kind = plan_str(s, "kind");
-        if (plan_num(s, "section") == section && strcmp(kind, "review") && strcmp(kind, "buffer"))
+        const char *kind = report_str(s, "kind");
+        if (report_num(s, "section") == section && strcmp(kind, "review") && strcmp(kind, "buffer"))
             return true;
     }
     return false;
 }
 
-const char *plan_weeks(struct plan *p, double section)
+const char *report_weeks(struct plan *p, double section)
 {
     const char *out = "";
     const cJSON *week;
     double from = -1, to = -1;
-    cJSON_ArrayForEach(week, plan_get(p->json, "schedule"))
+    cJSON_ArrayForEach(week, report_get(p->json, "schedule"))
     {
-        double n = plan_num(week, "week");
+        double n = report_num(week, "week");
         bool has = week_has(week, section);
         if (has && from < 0) from = n;
         if (has) to = n;
@@ -100,7 +100,7 @@ const char *plan_weeks(struct plan *p, double section)
     return out;
 }
 
-const char *plan_task_name(const char *task)
+const char *report_task_name(const char *task)
 {
     static const char *const names[][2] = {{"mmlu", "MMLU"},
                                            {"gsm8k", "GSM8K"},
@@ -111,17 +111,17 @@ const char *plan_task_name(const char *task)
     return task;
 }
 
-const cJSON *plan_section(struct plan *p, double number)
+const cJSON *report_section(struct plan *p, double number)
 {
     const cJSON *s;
     cJSON_ArrayForEach(s, p->sections)
     {
-        if (plan_num(s, "number") == number) return s;
+        if (report_num(s, "number") == number) return s;
     }
     return NULL;
 }
 
-void plan_paragraphs(struct plan *p, const struct para *para, const cJSON *strings)
+void report_paragraphs(struct plan *p, const struct para *para, const cJSON *strings)
 {
     const cJSON *s;
     struct para next = *para;
@@ -133,14 +133,14 @@ void plan_paragraphs(struct plan *p, const struct para *para, const cJSON *strin
     }
 }
 
-void plan_part(struct plan *p, const char *title)
+void report_part(struct plan *p, const char *title)
 {
     doc_outline(p->doc, 1, title);
     doc_text(p->doc, &(struct para){.style = ST_H2, .keep_next = true}, title);
 }
 
-void plan_chapter(struct plan *p, const char *number, const char *title, const char *anchor,
-                  const char *lead)
+void report_chapter(struct plan *p, const char *number, const char *title, const char *anchor,
+                    const char *lead)
 {
     const struct doc_type *type = doc_type(ST_TITLE);
     const char *lines[4];

@@ -443,14 +443,16 @@ static void mutate(cJSON *plan, cJSON *parent, size_t *refused, size_t *tried)
                 continue;
             }
             cJSON *copy = cJSON_Duplicate(old, true);
+            char key[64] = ""; // of its own: cJSON frees an item's key before it copies it
+            if (old->string) snprintf(key, sizeof key, "%s", old->string);
             if (cJSON_IsObject(parent))
-                cJSON_ReplaceItemInObject(parent, old->string, bad);
+                cJSON_ReplaceItemInObject(parent, key, bad);
             else
                 cJSON_ReplaceItemInArray(parent, i, bad);
             try_plan(plan, wrong[k], refused);
             (*tried)++;
             if (cJSON_IsObject(parent))
-                cJSON_ReplaceItemInObject(parent, copy->string, copy);
+                cJSON_ReplaceItemInObject(parent, key, copy);
             else
                 cJSON_ReplaceItemInArray(parent, i, copy);
         }
