@@ -40,6 +40,16 @@ const struct quant_info *quant_info(uint32_t type);
 // Bytes of a row of n elements; false when n is not whole blocks or overflows.
 bool quant_row_bytes(enum quant_type type, uint64_t n, size_t *bytes);
 
+// 32 neighbouring weights of a row in integers: w[i] = d[i / 16] * q[i] + m[i / 16], the product and
+// then the sum rounded to f32. Formats without a minimum have m = -0.
+struct quant_group {
+    int8_t q[32];
+    float d[2], m[2];
+};
+bool quant_is_grouped(enum quant_type type); // every type but F32, F16 and BF16
+// Groups of n elements (whole blocks): n / 32 of them. The type is grouped.
+void quant_groups(enum quant_type type, const void *src, size_t n, struct quant_group *out);
+
 // n elements (whole blocks) from src to f32, exactly as the format defines them. False: a type that
 // this version cannot dequantise.
 bool quant_dequantise(enum quant_type type, const void *src, size_t n, float *dst);

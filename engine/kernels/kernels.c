@@ -31,6 +31,7 @@ const struct weight_layout *weight_layout(enum weight_format f)
 {
     static const struct weight_layout layouts[N_WEIGHT_FORMATS] = {
         [WEIGHT_Q4] = {"q4", 40, ACT_I8},     [WEIGHT_Q8] = {"q8", 72, ACT_I10},
+        [WEIGHT_Q8P] = {"q8p", 72, ACT_I10},  [WEIGHT_Q8M] = {"q8m", 80, ACT_I10},
         [WEIGHT_F16] = {"f16", 128, ACT_F32}, [WEIGHT_BF16] = {"bf16", 128, ACT_F32},
         [WEIGHT_F32] = {"f32", 256, ACT_F32},
     };

@@ -14,7 +14,16 @@ enum kernel { KERNEL_LIST(KERNEL_ENUM) N_KERNELS };
 #undef KERNEL_ENUM
 
 // Layouts of weights on the device, shaders/formats/*.glsl. The order is that of KERNEL_LIST.
-enum weight_format { WEIGHT_Q4, WEIGHT_Q8, WEIGHT_F16, WEIGHT_BF16, WEIGHT_F32, N_WEIGHT_FORMATS };
+enum weight_format {
+    WEIGHT_Q4,
+    WEIGHT_Q8,
+    WEIGHT_Q8P,
+    WEIGHT_Q8M,
+    WEIGHT_F16,
+    WEIGHT_BF16,
+    WEIGHT_F32,
+    N_WEIGHT_FORMATS
+};
 
 // Forms of activations that norm.comp writes; each weight format reads one.
 enum act_form { ACT_I8, ACT_I10, ACT_F32, N_ACT_FORMS };
@@ -32,8 +41,8 @@ enum norm_mode { NORM_PLAIN, NORM_RMS, NORM_SWIGLU };
 enum { KERNEL_MAX_SPEC = 6, KERNELS_MAX = 64 };
 
 struct kernels {
-    struct gpu *gpu; // borrowed
-    uint32_t row_lanes; // local size of the kernels with one workgroup a row
+    struct gpu *gpu;     // borrowed
+    uint32_t row_lanes;  // local size of the kernels with one workgroup a row
     uint32_t tile_lanes; // local size of matmul: a multiple of TILE_LANES
     uint32_t n;
     struct {

@@ -20,7 +20,7 @@ struct tile_source { // tensors that one matrix is filled from
     const struct gguf_tensor *t[3];
     uint32_t n;
     size_t tile_bytes;
-    float *scratch;
+    struct quant_group *scratch; // of a row
 };
 
 static bool fill_tiles(void *ctx, void *dst, uint64_t begin, uint64_t end, struct err *e)
@@ -54,8 +54,8 @@ static bool fill_matrix(struct loader *l, const struct gguf_tensor *const *t, ui
     m->n_blocks = (uint32_t)size_div_up(t[0]->ne[0], BLOCK_COLS);
     m->n_tiles = (uint32_t)tiles;
     s.tile_bytes = (size_t)m->n_blocks * weight_layout(m->format)->block_texels * 16;
-    s.scratch = malloc(t[0]->ne[0] * sizeof *s.scratch);
-    if (!s.scratch) return err_nomem(e, "a row of weights", t[0]->ne[0] * sizeof *s.scratch);
+    s.scratch = malloc(m->n_blocks * sizeof *s.scratch);
+    if (!s.scratch) return err_nomem(e, "a row of weights", m->n_blocks * sizeof *s.scratch);
     char name[96];
     (void)snprintf(name, sizeof name, "%.*s", (int)size_min(t[0]->name.n, 90), t[0]->name.s);
     bool ok = gpu_buf_create(l->gpu, GPU_DEVICE, tiles * s.tile_bytes, name, &m->buf, e) &&
