@@ -150,6 +150,9 @@ static int score(struct eval_options *o)
     bool ok = eval_run(g, &o->p, &pr, &report, &e);
     engine_close(g);
     bool printed = !report.n || print_report(o, &report, &print_e);
+    if (!ok && e.code == ERR_CANCELLED)
+        err_set(&e, ERR_CANCELLED,
+                "stopped by ^C; what was scored is kept in %s: go on with --resume", o->p.out_dir);
     if (!ok) return app_fail(&e);
     return printed ? APP_OK : app_fail(&print_e);
 }

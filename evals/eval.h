@@ -153,6 +153,7 @@ struct eval_score { // one task and filter; see README.md, results.json
     enum eval_origin origin;
     bool at_chance, comparable;
     double seconds;
+    char subset[120]; // which items: "all 40 items", "first 2 of each subject"
 };
 struct eval_report {
     struct eval_score scores[EVAL_MAX_TASKS * EVAL_MAX_FILTERS];

@@ -305,8 +305,11 @@ void session_report(const struct session *s, struct eval_report *out)
     for (size_t i = 0; i < r->n_tasks; i++) {
         const struct task_run *t = &r->tasks[i];
         if (!t->n_done) continue;
-        for (size_t f = 0; f < eval_task_filters(t->task); f++)
-            run_score(t, f, &out->scores[out->n++]);
+        for (size_t f = 0; f < eval_task_filters(t->task); f++) {
+            struct eval_score *sc = &out->scores[out->n++];
+            run_score(t, f, sc);
+            run_subset_words(r, t, sc->subset, sizeof sc->subset);
+        }
         add_note(t, out);
     }
 }

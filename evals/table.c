@@ -14,8 +14,8 @@ static void add_row(struct text *out, const struct eval_score *s)
     (void)snprintf(items, sizeof items, "%zu/%zu", s->n, s->n_total);
     (void)snprintf(score, sizeof score, "%.1f %%", 100 * s->score);
     (void)snprintf(interval, sizeof interval, "%.1f to %.1f", 100 * s->low, 100 * s->high);
-    text_printf(out, "%-26s %11s %8s %15s  %-8s%s\n", name, items, score, interval,
-                eval_origin_name(s->origin), s->at_chance ? " chance" : "");
+    text_printf(out, "%-26s %11s %8s %15s  %s%s\n", name, items, score, interval,
+                eval_origin_name(s->origin), s->at_chance ? ", chance" : "");
 }
 
 // Words in lines of at most 80 columns, each behind `indent` spaces.
@@ -51,6 +51,14 @@ bool eval_report_text(const struct eval_report *r, char **out, struct err *e)
     if (chance)
         add_wrapped(&t, "chance: guessing lies inside the interval, so this score does not show "
                         "that the model knows any of it.");
+    for (size_t i = 0; i < r->n; i++) {
+        const struct eval_score *s = &r->scores[i];
+        if (s->n == s->n_total || (i && r->scores[i - 1].task == s->task)) continue;
+        char words[300];
+        (void)snprintf(words, sizeof words, "%s: %s; results.json lists the items.", s->task->name,
+                       s->subset);
+        add_wrapped(&t, words);
+    }
     for (size_t i = 0; i < r->n_notes; i++)
         add_wrapped(&t, r->notes[i]);
     *out = t.data;
