@@ -224,7 +224,7 @@ static bool lint_sections(const cJSON *plan, const cJSON *table, struct err *e)
                                      1) return err_set(e, ERR_INTERNAL,
                                                        "plan: section %d: point \"%s\" has no text",
                                                        section, json_string_or(p, "title", ""));
-        if (!lint_objectives(s, e) || !lint_checks(s, e) || !lint_resources(s, table, e) ||
+        if (!lint_checks(s, e) || !lint_objectives(s, e) || !lint_resources(s, table, e) ||
             !lint_lab(s, plan, e))
             return false;
     }
