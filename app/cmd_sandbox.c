@@ -21,8 +21,9 @@ static void print_help(void)
 {
     printf("usage: lectern sandbox PROGRAM.py [--timeout S] [--json | --text]\n\n"
            "Runs a Python program where it can read the interpreter, write to a folder of\n"
-           "its own, and reach nothing else. It passes when it runs to its end: an exception,\n"
-           "sys.exit(0) or a crash before it is a failure. PROGRAM.py - is standard input.\n\n"
+           "its own, and reach nothing else. It passes when it runs to its end: an\n"
+           "exception, sys.exit(0) or a crash before it is a failure. PROGRAM.py - is\n"
+           "standard input.\n\n"
            "  --timeout S     seconds of wall clock, 0.1 to 600 (default 3)\n"
            "  --json          the verdict as JSON (default)\n"
            "  --text          the verdict as one line\n"
