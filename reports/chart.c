@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const double LABEL = 100; // width of the labels at the left
+static const double LABEL = 140; // width of the labels at the left
 
 const char *chart_fixed(double value, unsigned decimals, char *out, size_t out_size)
 {

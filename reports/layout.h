@@ -106,7 +106,8 @@ void doc_text(struct doc *d, const struct para *p, const char *text);
 // Lines of code on a tint. shell: long lines end in a backslash where the shell allows it,
 // else in a mark; nothing is cut.
 void doc_code(struct doc *d, const char *text, bool shell);
-void doc_answer_lines(struct doc *d, unsigned n); // ruled lines to write on
+// Ruled lines to write on; a note (small, may be none) stands at the right end of the last one.
+void doc_answer_lines(struct doc *d, unsigned n, const struct span *note, size_t n_note);
 
 // What stands between begin and end gets a background and, if bar, an accent bar at its left.
 void doc_frame_begin(struct doc *d, struct rgb fill, bool bar);
@@ -125,6 +126,7 @@ struct cell {
     bool bold;
 };
 void doc_caption(struct doc *d, const char *kind, const char *text); // "Table 1. text"
+void doc_table_compact(struct doc *d);                               // the next table has low rows
 void doc_table_begin(struct doc *d, const struct column *cols, size_t n);
 void doc_table_row(struct doc *d, const struct cell *cells); // as many as columns
 void doc_table_end(struct doc *d);

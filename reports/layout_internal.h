@@ -37,8 +37,10 @@ struct item {
     bool head;        // belongs to the heads themselves
     const char *mark; // running header from here on; "" for none; NULL: unchanged
     size_t op0, n_ops;
-    size_t page; // set by pagination
-    double y;    // page coordinates of its top
+    double flex;    // points of height at its top that a tight page may take away
+    double squeeze; // 1, or the share of `before` that is left; set by pagination
+    size_t page;    // set by pagination
+    double y;       // page coordinates of its top
 };
 
 struct frame {
@@ -90,7 +92,7 @@ struct doc {
     // state of the builder
     double left, width;
     double pending_space, pending_need;
-    bool pending_break, in_head, drop_before;
+    bool pending_break, in_head, drop_before, compact;
     const char *pending_mark, *footer;
     unsigned frame, table; // current, 0 = none
     unsigned frame_depth;

@@ -10,10 +10,29 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SQUEEZE_MIN 0.55 // white space never shrinks below this share of itself
+#define SHORT_PAGE 210.0 // a last page with less than this on it is worth avoiding
+
 struct cursor {
     size_t page; // page in the making
     double y;    // where the next item goes; DOC_TOP at a page's top
 };
+
+// What a squeezed item loses above itself, and from its own height.
+static double item_before(const struct item *it)
+{
+    return it->before * it->squeeze;
+}
+
+static double item_shift(const struct item *it)
+{
+    return it->flex * (1 - it->squeeze) / (1 - SQUEEZE_MIN);
+}
+
+static double item_height(const struct item *it)
+{
+    return it->height - item_shift(it);
+}
 
 static bool at_top(const struct cursor *c)
 {
@@ -38,39 +57,78 @@ static void next_page(struct cursor *c)
 
 static void place(const struct doc *d, struct cursor *c, struct item *it)
 {
-    if (!at_top(c)) c->y += it->before;
+    if (!at_top(c)) c->y += item_before(it);
     if (at_top(c)) c->y += head_height(d, it);
     it->page = c->page;
     it->y = c->y;
-    c->y += it->height;
+    c->y += item_height(it);
 }
 
-static void paginate(struct doc *d)
+// The end of the chunk that begins with item i, its height, and that of its first item.
+static size_t chunk_end(const struct doc *d, const struct cursor *c, size_t i, size_t to,
+                        double *need, double *first)
 {
-    struct cursor c = {.y = DOC_TOP};
-    for (size_t i = 0, end; i < d->n_items; i = end) {
-        double need = 0, first = 0;
-        for (end = i; end < d->n_items; end++) {
-            struct item *it = &d->items[end];
-            need += it->height + (end > i || !at_top(&c) ? it->before : 0);
-            if (end == i) first = need;
-            if (!it->keep || (end + 1 < d->n_items && d->items[end + 1].page_break)) {
-                end++;
-                break;
-            }
-        }
+    *need = 0;
+    for (size_t end = i; end < to; end++) {
+        const struct item *it = &d->items[end];
+        *need += item_height(it) + (end > i || !at_top(c) ? item_before(it) : 0);
+        if (end == i) *first = *need;
+        if (!it->keep || (end + 1 < to && d->items[end + 1].page_break)) return end + 1;
+    }
+    return to;
+}
+
+// Places items [from, to) from the cursor on.
+static void paginate(struct doc *d, size_t from, size_t to, struct cursor *c)
+{
+    for (size_t i = from, end; i < to; i = end) {
         struct item *it = &d->items[i];
+        double need, first = 0;
+        end = chunk_end(d, c, i, to, &need, &first);
         need = fmax(need, it->need);
-        bool fits = c.y + need <= DOC_BOTTOM, too_big = need > DOC_BOTTOM - DOC_TOP;
-        if (!at_top(&c) && (it->page_break || !fits) &&
-            !(too_big && !it->page_break && c.y + first < DOC_BOTTOM - 120))
-            next_page(&c);
+        bool fits = c->y + need <= DOC_BOTTOM, too_big = need > DOC_BOTTOM - DOC_TOP;
+        if (!at_top(c) && (it->page_break || !fits) &&
+            !(too_big && !it->page_break && c->y + first < DOC_BOTTOM - 120))
+            next_page(c);
         for (size_t k = i; k < end; k++) {
             it = &d->items[k];
-            double before = at_top(&c) ? 0 : it->before;
-            if (!at_top(&c) && c.y + before + it->height > DOC_BOTTOM) next_page(&c);
-            place(d, &c, it);
+            double before = at_top(c) ? 0 : item_before(it);
+            if (!at_top(c) && c->y + before + item_height(it) > DOC_BOTTOM) next_page(c);
+            place(d, c, it);
         }
+    }
+}
+
+// A stretch of pages [from, to) that begins with a page break: set as it is, and, if its last
+// page then holds little, with less white space, should that save the page.
+static void paginate_stretch(struct doc *d, size_t from, size_t to, struct cursor *c)
+{
+    static const double steps[] = {0.85, 0.7, SQUEEZE_MIN};
+    struct cursor start = *c;
+    paginate(d, from, to, c);
+    size_t last = c->page;
+    if (last == start.page || c->y - DOC_TOP > SHORT_PAGE) return;
+    for (size_t s = 0; s < sizeof steps / sizeof steps[0]; s++) {
+        for (size_t i = from; i < to; i++)
+            d->items[i].squeeze = steps[s];
+        *c = start;
+        paginate(d, from, to, c);
+        if (c->page < last) return;
+    }
+    for (size_t i = from; i < to; i++) // it saved nothing
+        d->items[i].squeeze = 1;
+    *c = start;
+    paginate(d, from, to, c);
+}
+
+static void paginate_all(struct doc *d)
+{
+    struct cursor c = {.y = DOC_TOP};
+    for (size_t from = 0, to; from < d->n_items; from = to) {
+        for (to = from + 1; to < d->n_items && !d->items[to].page_break; to++) {
+        }
+        if (from) next_page(&c);
+        paginate_stretch(d, from, to, &c);
     }
 }
 
@@ -111,7 +169,7 @@ static bool check_overflow(struct doc *d, struct err *e)
     const double hair = 1.5;
     for (size_t i = 0; i < d->n_items; i++) {
         const struct item *it = &d->items[i];
-        if (it->y + it->height > DOC_BOTTOM + hair)
+        if (it->y + item_height(it) > DOC_BOTTOM + hair)
             return err_set(e, ERR_INTERNAL,
                            "layout: an item of %.1f pt ends at %.1f on page %zu, "
                            "below the text area",
@@ -122,7 +180,8 @@ static bool check_overflow(struct doc *d, struct err *e)
                 return err_set(e, ERR_INTERNAL, "layout: a link leads to '%.60s', which is nowhere",
                                o->text);
             struct box b = op_box(d, &d->ops[k]);
-            if (b.x0 < -hair || b.x1 > DOC_WIDTH + hair || b.y0 < -hair || b.y1 > it->height + hair)
+            if (b.x0 < -hair || b.x1 > DOC_WIDTH + hair || b.y0 < item_shift(it) - hair ||
+                b.y1 > it->height + hair)
                 return err_set(e, ERR_INTERNAL,
                                "layout: an operation (kind %d, '%.40s') at %.1f..%.1f, %.1f..%.1f "
                                "leaves its item of %.1f x %.1f pt on page %zu",
@@ -169,7 +228,7 @@ static void draw_op(struct doc *d, const struct op *o, double left, double top)
 static void draw_item(struct doc *d, const struct item *it, double y)
 {
     for (size_t k = it->op0; k < it->op0 + it->n_ops; k++)
-        draw_op(d, &d->ops[k], DOC_MARGIN_X, y);
+        draw_op(d, &d->ops[k], DOC_MARGIN_X, y - item_shift(it));
 }
 
 static void draw_heads(struct doc *d, const struct item *it)
@@ -191,7 +250,7 @@ static void draw_frame(struct doc *d, size_t i)
          k < d->n_items && d->items[k].frame == first->frame && d->items[k].page == first->page;
          k++)
         last = &d->items[k];
-    double x = DOC_MARGIN_X + f->x, y = first->y, h = last->y + last->height - y;
+    double x = DOC_MARGIN_X + f->x, y = first->y, h = last->y + item_height(last) - y;
     if (i && d->items[i - 1].frame == first->frame) { // cut by the page's top: some air above
         y -= 4;
         h += 4;
@@ -281,7 +340,7 @@ bool doc_finish(struct doc *d, bool strict, size_t *n_pages, struct err *e)
         return false;
     }
     if (!d->n_items) return err_set(e, ERR_INTERNAL, "layout: a document without anything in it");
-    paginate(d);
+    paginate_all(d);
     *n_pages = d->items[d->n_items - 1].page + 1;
     if (*n_pages > DOC_MAX_PAGES)
         return err_set(e, ERR_UNSUPPORTED,

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const double GAP = 10, PAD = 3.2;
+static const double GAP = 10, PAD_NORMAL = 3.2, PAD_COMPACT = 1.4;
 enum { WHOLE_ROW = 12 }; // lines
 
 void doc_caption(struct doc *d, const char *kind, const char *text)
@@ -46,6 +46,7 @@ static void emit_row(struct doc *d, enum doc_style base, const struct cell *cell
     struct span spans[DOC_MAX_COLUMNS];
     struct doc_type types[DOC_MAX_COLUMNS];
     size_t n_lines = 0;
+    const double pad = d->compact ? PAD_COMPACT : PAD_NORMAL;
     for (size_t c = 0; c < d->n_cols; c++) {
         types[c] = *doc_type(base);
         const struct cell *cell = &cells[c];
@@ -66,8 +67,8 @@ static void emit_row(struct doc *d, enum doc_style base, const struct cell *cell
     size_t step = head || n_lines <= WHOLE_ROW ? n_lines : 1;
     for (size_t i = 0; i < n_lines; i += step) {
         bool last = i + step >= n_lines;
-        double top = i ? 0 : PAD, lead = types[0].leading;
-        double height = lead * (double)step + top + (last ? PAD : 0);
+        double top = i ? 0 : pad, lead = types[0].leading;
+        double height = lead * (double)step + top + (last ? pad : 0);
         struct item *it = layout_item(d, 0, height);
         if (!it) break;
         it->keep = head || (!last && (i == 0 || i + 2 == n_lines));
@@ -81,6 +82,11 @@ static void emit_row(struct doc *d, enum doc_style base, const struct cell *cell
 done:
     for (size_t c = 0; c < d->n_cols; c++)
         layout_shaped_free(&s[c]);
+}
+
+void doc_table_compact(struct doc *d)
+{
+    d->compact = true;
 }
 
 void doc_table_begin(struct doc *d, const struct column *cols, size_t n)
@@ -110,6 +116,7 @@ void doc_table_row(struct doc *d, const struct cell *cells)
 void doc_table_end(struct doc *d)
 {
     d->table = 0;
+    d->compact = false;
     d->n_cols = 0;
     d->pending_space += 8;
 }

@@ -41,20 +41,20 @@ static void answer(struct plan *p, double section, const cJSON *c)
         {.text = "  "},
         {.text = "page ", .dest = back},
         {.page_of = back}};
-    struct para para = {.style = ST_BODY,
+    struct para para = {.style = ST_TABLE,
                         .label = doc_printf(d, "%.0f", n),
                         .hang = 17,
                         .indent = 17,
-                        .before = 3,
+                        .before = 7,
                         .keep_next = true};
     doc_spans(d, &para, question, 4);
     doc_text(d,
              &(struct para){
-                 .style = ST_BODY, .indent = 17, .before = -3, .keep_next = report_has(c, "why")},
+                 .style = ST_TABLE, .indent = 17, .before = 1, .keep_next = report_has(c, "why")},
              report_str(c, "answer"));
     if (!report_has(c, "why")) return;
     const struct span why[] = {{.text = "Why: ", .bold = true}, {.text = report_str(c, "why")}};
-    doc_spans(d, &(struct para){.style = ST_BODY, .indent = 17, .before = -3}, why, 2);
+    doc_spans(d, &(struct para){.style = ST_TABLE, .indent = 17, .before = 1}, why, 2);
 }
 
 void report_answers(struct plan *p)
@@ -108,12 +108,12 @@ void report_glossary(struct plan *p)
     if (!sorted) return;
     cJSON_ArrayForEach(g, list) sorted[i++] = g;
     qsort(sorted, n, sizeof(const cJSON *), by_term);
-    report_chapter(p, "", "Glossary", "glossary", "");
+    report_chapter_flow(p, "Glossary", "glossary", "");
     for (i = 0; i < n; i++) {
         const struct span spans[] = {{.text = report_str(sorted[i], "term"), .bold = true},
                                      {.text = "  "},
                                      {.text = report_str(sorted[i], "meaning")}};
-        doc_spans(p->doc, &(struct para){.style = ST_BODY}, spans, 3);
+        doc_spans(p->doc, &(struct para){.style = ST_TABLE, .before = 3}, spans, 3);
     }
     free(sorted);
 }
@@ -147,6 +147,7 @@ static void resource_table(struct plan *p, const struct entry *list, size_t n)
                                          {"Sections", 0.09, ALIGN_RIGHT, false, false}};
     doc_full(p->doc);
     doc_caption(p->doc, "Table", "Everything the sections point to.");
+    doc_table_compact(p->doc);
     doc_table_begin(p->doc, cols, 5);
     for (size_t i = 0; i < n; i++) {
         const cJSON *r = list[i].resource;
@@ -185,9 +186,9 @@ bool report_resources(struct plan *p)
     }
     qsort(list, n, sizeof *list, by_id);
     const char *when = report_str(report_get(p->json, "provenance"), "resources_checked");
-    report_chapter(p, "", "Resource index", "resources",
-                   when[0] ? doc_printf(p->doc, "Addresses last checked: %s.", report_date(p, when))
-                           : "");
+    report_chapter_flow(
+        p, "Resource index", "resources",
+        when[0] ? doc_printf(p->doc, "Addresses last checked: %s.", report_date(p, when)) : "");
     resource_table(p, list, n);
     free(list);
     return true;
@@ -224,6 +225,7 @@ static void rules(struct plan *p)
     doc_caption(p->doc, "Table",
                 "Every rule that shaped this plan. Another learner, machine or "
                 "score fires others.");
+    doc_table_compact(p->doc);
     doc_table_begin(p->doc, cols, 3);
     cJSON_ArrayForEach(r, list)
     {
@@ -240,8 +242,8 @@ void report_provenance(struct plan *p)
     struct doc *d = p->doc;
     const cJSON *pro = report_get(p->json, "provenance"), *l;
     const char *tool = report_str(pro, "tool"), *side = "Licences";
-    report_chapter(p, "", "Provenance", "provenance",
-                   "Where every line of this plan comes from, and how to make it again.");
+    report_chapter_flow(p, "Provenance", "provenance",
+                        "Where every line of this plan comes from, and how to make it again.");
     if (report_has(pro, "command")) {
         doc_text(d, &(struct para){.style = ST_BODY, .side = "Make it again", .keep_next = true},
                  "The same inputs give the same plan, byte for byte:");

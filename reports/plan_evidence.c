@@ -132,6 +132,7 @@ static void published(struct plan *p, const cJSON *rows, const cJSON *scores)
     doc_spans(d, &(struct para){.style = ST_BODY}, spans, 2);
     doc_frame_end(d);
     doc_caption(d, "Table", "Published by others, in percent; none of it was measured here.");
+    doc_table_compact(d);
     doc_table_begin(d, cols, 5);
     cJSON_ArrayForEach(r, rows)
     {

@@ -23,7 +23,9 @@ static void cover_title(struct plan *p)
     for (size_t i = 0; i < n; i++, y += type->leading)
         doc_draw_text(d, type->face, type->size, DOC_WHITE, 28, y, ALIGN_LEFT, 0, lines[i]);
     doc_draw_rect(d, 28, y - 16, 32, 2, DOC_WHITE);
-    const char *who = name[0] ? doc_printf(d, "For %s", name) : "For one learner and one machine";
+    const char *who = name[0] && !strstr(report_str(p->json, "title"), name)
+                          ? doc_printf(d, "For %s", name)
+                          : "Made for one learner, one machine and the scores measured on it";
     doc_draw_text(d, FONT_TEXT, 13, DOC_WHITE, 28, y + 9, ALIGN_LEFT, DOC_WIDTH - 56, who);
     double hours = report_num(learner, "hours_per_week"), weeks = report_num(learner, "weeks");
     const char *when =
@@ -199,6 +201,7 @@ static void machine_table(struct plan *p, const cJSON *table, const cJSON *pick)
     doc_caption(d, "Table",
                 "What fits this machine. The bold line is the pick; in all = weights, cache and "
                 "scratch at the context given.");
+    doc_table_compact(d);
     doc_table_begin(d, cols, 8);
     cJSON_ArrayForEach(r, table)
     {
@@ -231,7 +234,9 @@ static void machine_chart(struct plan *p, const cJSON *table)
     cJSON_ArrayForEach(r, table)
     {
         const cJSON *v = report_get(r, "decode_tok_s");
-        if (!cJSON_IsNumber(v) || n == MAX_BARS) continue;
+        if (!cJSON_IsNumber(v) || n == MAX_BARS ||
+            strncmp(report_str(r, "verdict"), "fits", 4) != 0)
+            continue;
         const char *basis = report_str(r, "basis");
         bars[n++] = (struct chart_bar){
             .label = doc_printf(p->doc, "%s %s", report_str(r, "model"), report_str(r, "quant")),
@@ -241,9 +246,10 @@ static void machine_chart(struct plan *p, const cJSON *table)
     }
     if (n < 2) return;
     doc_full(p->doc);
-    doc_caption(p->doc, "Figure",
-                "Decode speed: how many tokens a second each model writes here. Dark bars are "
-                "measured, light ones modelled.");
+    doc_caption(
+        p->doc, "Figure",
+        "Decode speed: how many tokens a second each model that fits writes here. Dark bars are "
+        "measured, light ones modelled.");
     chart_bars(p->doc, bars, n, "tok/s", 1);
     doc_space(p->doc, 8);
     doc_main(p->doc);
@@ -257,6 +263,7 @@ static void machine_measured(struct plan *p, const cJSON *measured)
     const cJSON *r;
     if (!report_len(measured)) return;
     doc_caption(p->doc, "Table", "The machine in numbers.");
+    doc_table_compact(p->doc);
     doc_table_begin(p->doc, cols, 3);
     cJSON_ArrayForEach(r, measured)
     {

@@ -27,6 +27,7 @@ size_t report_len(const cJSON *array);                      // 0 for NULL
 const char *report_minutes(struct plan *p, double minutes); // "1 h 30 min"
 const char *report_fixed(struct plan *p, double v, unsigned decimals);
 const char *report_date(struct plan *p, const char *iso); // "Mon 5 Jan 2026", else as it is
+const char *report_day(struct plan *p, const char *iso);  // the same without the year
 bool report_parse_date(const char *iso, int *year, int *month, int *day);
 const char *report_weeks(struct plan *p, double section);   // "1, 2–4", "" when never
 const char *report_task_name(const char *task);             // "mmlu" to "MMLU"
@@ -36,6 +37,8 @@ void report_paragraphs(struct plan *p, const struct para *para, const cJSON *str
 // Starts a chapter on a new page: title, running header, outline, contents.
 void report_chapter(struct plan *p, const char *number, const char *title, const char *anchor,
                     const char *lead);
+// The same, but on the page where the last one ended, if a good part of it is free.
+void report_chapter_flow(struct plan *p, const char *title, const char *anchor, const char *lead);
 void report_part(struct plan *p, const char *title); // a heading inside a chapter
 
 void report_cover(struct plan *p);

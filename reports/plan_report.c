@@ -71,9 +71,10 @@ static bool build(struct plan *p)
     const cJSON *learner = report_get(p->json, "learner");
     const char *name = report_str(learner, "name");
     const char *tool = report_str(report_get(p->json, "provenance"), "tool");
+    bool named = name[0] && !strstr(report_str(p->json, "title"), name);
     doc_footer(p->doc,
-               doc_printf(p->doc, "%s%s%s%s%s", report_str(p->json, "title"),
-                          name[0] ? " for " : "", name, tool[0] ? "  \xc2\xb7  " : "", tool));
+               doc_printf(p->doc, "%s%s%s%s%s", report_str(p->json, "title"), named ? " for " : "",
+                          named ? name : "", tool[0] ? "  \xc2\xb7  " : "", tool));
     report_cover(p);
     size_t place = doc_mark_items(p->doc);
     report_overview(p);

@@ -96,7 +96,7 @@ static void session_row(struct plan *p, const cJSON *s, const char *week)
     double section = report_num(s, "section");
     bool linked = section > 0 && report_section(p, section);
     const struct cell cells[] = {{.text = week, .bold = true},
-                                 {.text = report_date(p, report_str(s, "date"))},
+                                 {.text = report_day(p, report_str(s, "date"))},
                                  {.text = "\xe2\x98\x90"},
                                  {.text = report_str(s, "title"),
                                   .dest = linked ? doc_printf(d, "section-%.0f", section) : NULL},
@@ -108,13 +108,14 @@ static void session_row(struct plan *p, const cJSON *s, const char *week)
 static void weeks_table(struct plan *p, const cJSON *schedule)
 {
     static const struct column cols[] = {
-        {"Week", 0.12, ALIGN_LEFT, false, false}, {"Date", 0.19, ALIGN_LEFT, false, false},
-        {"", 0.04, ALIGN_LEFT, false, false},     {"Session", 0.45, ALIGN_LEFT, false, false},
-        {"Kind", 0.10, ALIGN_LEFT, false, false}, {"Minutes", 0.10, ALIGN_RIGHT, false, false}};
+        {"Week", 0.11, ALIGN_LEFT, false, false}, {"Date", 0.14, ALIGN_LEFT, false, false},
+        {"", 0.04, ALIGN_LEFT, false, false},     {"Session", 0.54, ALIGN_LEFT, false, false},
+        {"Kind", 0.08, ALIGN_LEFT, false, false}, {"Minutes", 0.09, ALIGN_RIGHT, false, false}};
     struct doc *d = p->doc;
     const cJSON *week, *s;
     double total = 0;
     doc_caption(d, "Table", "Week by week. Tick a session when it is done.");
+    doc_table_compact(d);
     doc_table_begin(d, cols, 6);
     cJSON_ArrayForEach(week, schedule)
     {
@@ -124,7 +125,7 @@ static void weeks_table(struct plan *p, const cJSON *schedule)
         total += report_num(week, "minutes");
         if (!report_len(sessions)) {
             const struct cell cells[6] = {{.text = name, .bold = true},
-                                          {.text = report_date(p, report_str(week, "date"))}};
+                                          {.text = report_day(p, report_str(week, "date"))}};
             doc_table_row(d, cells);
         }
         cJSON_ArrayForEach(s, sessions)
@@ -196,6 +197,7 @@ static void needs_table(struct plan *p, const struct chart_node *nodes, size_t n
                                          {"Section", 0.55, ALIGN_LEFT, false, false},
                                          {"Needs", 0.38, ALIGN_LEFT, false, false}};
     doc_caption(p->doc, "Table", "The same in words.");
+    doc_table_compact(p->doc);
     doc_table_begin(p->doc, cols, 3);
     for (size_t i = 0; i < n; i++) {
         const char *needs = nodes[i].n_needs ? "" : "nothing before it";

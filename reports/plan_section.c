@@ -36,11 +36,9 @@ static void prediction(struct plan *p, const cJSON *s)
     doc_spans(d, &(struct para){.style = ST_BODY, .keep_next = true}, &head, 1);
     doc_text(d, &(struct para){.style = ST_BODY, .before = -2, .keep_next = true},
              report_str(s, "prediction"));
-    doc_answer_lines(d, 1);
-    doc_keep(d);
-    doc_text(d, &(struct para){.style = ST_SMALL},
-             "How sure are you?   \xe2\x98\x90 guessing   \xe2\x98\x90 fairly sure   "
-             "\xe2\x98\x90 certain");
+    const struct span sure = {.text = "How sure?   \xe2\x98\x90 guessing   \xe2\x98\x90 fairly   "
+                                      "\xe2\x98\x90 certain"};
+    doc_answer_lines(d, 1, &sure, 1);
     doc_frame_end(d);
     doc_space(d, 3);
 }
@@ -189,14 +187,12 @@ static void checks(struct plan *p, const cJSON *s)
                                 .keep_next = true},
                  report_str(c, "question"));
         doc_column(d, DOC_SIDE + 17, DOC_WIDTH - DOC_SIDE - 17);
-        doc_answer_lines(d, 2);
-        doc_keep(d);
-        const struct span spans[] = {
-            {.text = "How sure?   \xe2\x98\x90 guessing   \xe2\x98\x90 fairly   "
-                     "\xe2\x98\x90 certain          "},
-            {.text = "answer on page ", .dest = check_anchor(p, "answer", section, n)},
-            {.page_of = check_anchor(p, "answer", section, n)}};
-        doc_spans(d, &(struct para){.style = ST_SMALL}, spans, 3);
+        const char *answer = check_anchor(p, "answer", section, n);
+        const struct span note[] = {{.text = "Sure?  \xe2\x98\x90 guessing  \xe2\x98\x90 fairly  "
+                                             "\xe2\x98\x90 certain     "},
+                                    {.text = "answer on page ", .dest = answer},
+                                    {.page_of = answer}};
+        doc_answer_lines(d, 2, note, 3);
         doc_main(d);
         side = NULL;
     }
@@ -248,7 +244,7 @@ static void reflection(struct plan *p, const cJSON *s)
     doc_text(p->doc,
              &(struct para){.style = ST_BODY, .side = "Reflect", .before = 9, .keep_next = true},
              report_str(s, "reflection"));
-    doc_answer_lines(p->doc, 3);
+    doc_answer_lines(p->doc, 2, NULL, 0);
 }
 
 static void section(struct plan *p, const cJSON *s)

@@ -68,6 +68,13 @@ const char *report_date(struct plan *p, const char *iso)
     return doc_printf(p->doc, "%s %d %s %d", week[w], d, names[m - 1], y);
 }
 
+const char *report_day(struct plan *p, const char *iso)
+{
+    const char *date = report_date(p, iso);
+    size_t n = strlen(date);
+    return date == iso || n < 5 ? date : doc_printf(p->doc, "%.*s", (int)(n - 5), date);
+}
+
 static bool week_has(const cJSON *week, double section)
 {
     const cJSON *s;
@@ -139,14 +146,13 @@ void report_part(struct plan *p, const char *title)
     doc_text(p->doc, &(struct para){.style = ST_H2, .keep_next = true}, title);
 }
 
-void report_chapter(struct plan *p, const char *number, const char *title, const char *anchor,
+static void chapter(struct plan *p, const char *number, const char *title, const char *anchor,
                     const char *lead)
 {
     const struct doc_type *type = doc_type(ST_TITLE);
     const char *lines[4];
     struct doc *d = p->doc;
     const char *full = number[0] ? doc_printf(d, "%s  %s", number, title) : title;
-    doc_page_break(d);
     doc_mark(d, full);
     doc_outline(d, 0, full);
     doc_anchor(d, anchor);
@@ -173,4 +179,18 @@ void report_chapter(struct plan *p, const char *number, const char *title, const
     }
     doc_space(d, 8);
     doc_main(d);
+}
+
+void report_chapter(struct plan *p, const char *number, const char *title, const char *anchor,
+                    const char *lead)
+{
+    doc_page_break(p->doc);
+    chapter(p, number, title, anchor, lead);
+}
+
+void report_chapter_flow(struct plan *p, const char *title, const char *anchor, const char *lead)
+{
+    doc_space(p->doc, 34);
+    doc_need(p->doc, 260);
+    chapter(p, "", title, anchor, lead);
 }
