@@ -46,13 +46,15 @@ static const struct command {
     int words;
 } commands[] = {
     {"study",
-     " --level= --goal= --hours= --weeks= --interests= --name= --start= --out= --minutes= --help ",
+     " --level= --goal= --hours= --weeks= --interests= --name= --start= --out= --minutes= --limit= "
+     "--tasks= --resume --help ",
      1},
-    {"devices", " --help ", 0},
+    {"devices", " --json --measure --out= --help ", 1},
     {"run", " -p= --chat --system= --tokens= -n= --greedy --temp= --seed= --json --kv= --help ", 1},
     {"chat", " --system= --greedy --temp= --seed= --kv= --help ", 1},
-    {"bench", " --help ", 1},
-    {"eval", " --tasks= --data= --minutes= --limit= --prompts-only= --out= --resume --help ", 1},
+    {"bench", " --json --runs= --help ", 1},
+    {"eval", " --tasks= --data= --minutes= --limit= --prompts-only= --out= --resume --json --help ",
+     1},
     {"plan",
      " --learner= --results= --hardware= --out= --level= --goal= --hours= --weeks= --interests= "
      "--name= --start= --help ",

@@ -162,7 +162,7 @@ static void test_commands(void **state)
     with_text(step, "ollama run llama3", "mark the step optional");
     with_text(step, "printf x | lectern frobnicate", "no such subcommand");
     with_text(step, "lectern eval --limit", "lacks its value");
-    with_text(step, "lectern devices now", "one word too many");
+    with_text(step, "lectern report now", "one word too many");
     with_text("first_step/command", "rm -rf models", "mark the step optional");
     with_text("sections/3/lab/if_it_fails", "", "what to do if it fails");
     with_number("sections/3/lab/minutes", 5000, "longer than the section");
