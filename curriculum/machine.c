@@ -109,11 +109,12 @@ static void fit_entry(struct build *b, cJSON *table, const struct fit_row *r)
     put_num(b, o, "total_gib", two_decimals(r->total_bytes / GIB));
     put_num(b, o, "n_ctx", r->n_ctx);
     put_str(b, o, "verdict", r->verdict);
-    if (r->has_speed)
+    bool speed = r->has_speed && strcmp(r->verdict, "larger than memory") != 0;
+    if (speed)
         put_num(b, o, "decode_tok_s", two_decimals(r->decode_tok_s));
     else
         put_item(b, o, "decode_tok_s", cJSON_CreateNull());
-    put_str(b, o, "basis", r->has_speed ? r->decode_basis : "not measured");
+    put_str(b, o, "basis", speed ? r->decode_basis : "not measured");
 }
 
 static bool listed(const cJSON *table, const struct fit_row *r)
@@ -127,6 +128,12 @@ static bool listed(const cJSON *table, const struct fit_row *r)
     return false;
 }
 
+static bool is_pick(const struct build *b, const struct fit_row *r)
+{
+    return !strcmp(facts_string(&b->facts, "pick.model", ""), r->model) &&
+           !strcmp(facts_string(&b->facts, "pick.quant", ""), r->quant);
+}
+
 static void fit_table(struct build *b, cJSON *machine)
 {
     const cJSON *pick = cJSON_GetObjectItemCaseSensitive(b->common, "pick"), *row;
@@ -138,7 +145,8 @@ static void fit_table(struct build *b, cJSON *machine)
     {
         struct fit_row r;
         if (b->failed || !measure_fit_row(row, i++, &r, b->e)) break;
-        if (place_in(quants, r.quant) < 0 || place_in(families, r.family) < 0) continue;
+        bool wanted = place_in(quants, r.quant) >= 0 && place_in(families, r.family) >= 0;
+        if (!wanted && !is_pick(b, &r)) continue;
         if (cJSON_GetArraySize(table) < max_rows && !listed(table, &r)) fit_entry(b, table, &r);
     }
 }

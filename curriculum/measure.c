@@ -45,6 +45,15 @@ static void clean_fact(struct facts *f, const char *name, const char *text)
     if (clean[0]) facts_text(f, name, clean);
 }
 
+// The name of a measured model: files of the default model carry a training run's name inside.
+static void model_name(struct facts *f, const char *fact, const char *name, const char *path)
+{
+    static const char fallback[] = "SmolLM2-135M-Instruct.Q4_1.gguf";
+    size_t n = strlen(path), m = strlen(fallback);
+    bool is_default = n >= m && !strcmp(path + n - m, fallback);
+    clean_fact(f, fact, is_default ? "SmolLM2-135M-Instruct" : name);
+}
+
 // A number of the file, positive and finite, else the fact stays unknown.
 static double positive(const cJSON *obj, const char *key)
 {
@@ -89,7 +98,7 @@ static void model_facts(struct facts *f, const cJSON *model)
     const char *name = json_string_or(model, "name", "");
     double weights = positive(model, "weight_bytes"), kv = positive(model, "kv_bytes_per_token");
     double n_params = positive(model, "n_params"), n_ctx = positive(model, "n_ctx");
-    clean_fact(f, "model.name", name);
+    model_name(f, "model.name", name, json_string_or(model, "path", ""));
     clean_fact(f, "model.file_type", json_string_or(model, "file_type", ""));
     number_if(f, "model.params_m", n_params / 1e6, n_params < 1e10 ? 1 : 0, " million parameters",
               "exact");
@@ -161,6 +170,24 @@ bool measure_fit_row(const cJSON *row, int i, struct fit_row *out, struct err *e
                    where, out->verdict);
 }
 
+static bool has_word(const cJSON *list, const char *word)
+{
+    const cJSON *it;
+    cJSON_ArrayForEach(it, list)
+    {
+        if (cJSON_IsString(it) && !strcmp(it->valuestring, word)) return true;
+    }
+    return false;
+}
+
+// The plan's table leaves out families and types that common.json does not name.
+static bool in_table(const struct build *b, const struct fit_row *r)
+{
+    const cJSON *pick = cJSON_GetObjectItemCaseSensitive(b->common, "pick");
+    return has_word(cJSON_GetObjectItemCaseSensitive(pick, "table_families"), r->family) &&
+           has_word(cJSON_GetObjectItemCaseSensitive(pick, "table_quants"), r->quant);
+}
+
 static bool fit_facts(struct build *b, struct err *e)
 {
     const cJSON *fits = cJSON_GetObjectItemCaseSensitive(b->hardware, "fits");
@@ -176,8 +203,8 @@ static bool fit_facts(struct build *b, struct err *e)
         if (!measure_fit_row(row, i++, &r, e)) return false;
         bool fit = strcmp(r.verdict, "larger than memory") != 0;
         total++;
-        usable += fit && r.decode_tok_s >= 3;
-        if (fit && r.n_params > largest) {
+        usable += fit && r.decode_tok_s >= 3 && !strncmp(r.family, "Llama ", 6);
+        if (fit && r.n_params > largest && in_table(b, &r)) {
             largest = r.n_params;
             clean_text(name, sizeof name, r.model);
             clean_text(seen, sizeof seen, r.quant);
@@ -398,11 +425,13 @@ bool measure_results(struct build *b, struct err *e)
         !json_array(r, "scores", &scores, "results.json", e))
         return false;
     model = cJSON_GetObjectItemCaseSensitive(r, "model");
-    clean_fact(&b->facts, "results.model", json_string_or(model, "name", "the model"));
+    const char *name = json_string_or(model, "name", "the model");
+    const char *path = json_string_or(model, "path", "");
+    model_name(&b->facts, "results.model", name, path);
     if (!b->hardware || !facts_known(&b->facts, "model.name")) {
-        clean_fact(&b->facts, "model.name", json_string_or(model, "name", ""));
+        model_name(&b->facts, "model.name", name, path);
         clean_fact(&b->facts, "model.file_type", json_string_or(model, "file_type", ""));
-        model_argument(&b->facts, json_string_or(model, "path", ""));
+        model_argument(&b->facts, path);
     }
     facts_flag(&b->facts, "results.complete", json_bool_or(r, "complete", true));
     if (!each_score(b, scores, e)) return false;
