@@ -37,7 +37,8 @@ static struct eval_model model(void)
     return m;
 }
 
-// An answer that only the item decides: right for about half of them.
+// An answer that only the item decides: right for about half of them, and for the first of gsm8k,
+// so that losing one of its lines changes the score.
 static void answer(const struct task_run *t, uint32_t item, struct eval_response *r, char *text,
                    size_t size)
 {
@@ -46,7 +47,7 @@ static void answer(const struct task_run *t, uint32_t item, struct eval_response
     for (int i = 0; i < EVAL_LETTERS; i++)
         r->logprob[i] = -1.0 - it->doc_sha256[i] / 100.0;
     const char *number = strstr(it->target, "#### ");
-    if (it->doc_sha256[9] % 2 && number)
+    if (number && (it->doc_id == 0 || it->doc_sha256[9] % 2))
         (void)snprintf(text, size, "so %s", number);
     else
         (void)snprintf(text, size, "The answer is %d.", it->doc_sha256[10]);
