@@ -105,18 +105,37 @@ static void session_row(struct plan *p, const cJSON *s, const char *week)
     doc_table_row(d, cells);
 }
 
+static bool has_dates(const cJSON *schedule)
+{
+    const cJSON *week, *s;
+    cJSON_ArrayForEach(week, schedule)
+    {
+        if (report_has(week, "date")) return true;
+        cJSON_ArrayForEach(s, report_get(week, "sessions"))
+        {
+            if (report_has(s, "date")) return true;
+        }
+    }
+    return false;
+}
+
 static void weeks_table(struct plan *p, const cJSON *schedule)
 {
-    static const struct column cols[] = {
+    static const struct column dated[] = {
         {"Week", 0.11, ALIGN_LEFT, false, false}, {"Date", 0.14, ALIGN_LEFT, false, false},
         {"", 0.04, ALIGN_LEFT, false, false},     {"Session", 0.54, ALIGN_LEFT, false, false},
+        {"Kind", 0.08, ALIGN_LEFT, false, false}, {"Minutes", 0.09, ALIGN_RIGHT, false, false}};
+    // without a start the plan counts weeks only: the sessions get the room of the dates
+    static const struct column undated[] = {
+        {"Week", 0.11, ALIGN_LEFT, false, false}, {"", 0.02, ALIGN_LEFT, false, false},
+        {"", 0.04, ALIGN_LEFT, false, false},     {"Session", 0.66, ALIGN_LEFT, false, false},
         {"Kind", 0.08, ALIGN_LEFT, false, false}, {"Minutes", 0.09, ALIGN_RIGHT, false, false}};
     struct doc *d = p->doc;
     const cJSON *week, *s;
     double total = 0;
     doc_caption(d, "Table", "Week by week. Tick a session when it is done.");
     doc_table_compact(d);
-    doc_table_begin(d, cols, 6);
+    doc_table_begin(d, has_dates(schedule) ? dated : undated, 6);
     cJSON_ArrayForEach(week, schedule)
     {
         const cJSON *sessions = report_get(week, "sessions");
