@@ -56,6 +56,9 @@ float largest(vec4 a, vec4 b, vec4 c, vec4 d)
     return max(max(m.x, m.y), max(m.z, m.w));
 }
 
+// Values that are all smaller become zeros: 127 / most would be infinite below 3.7e-37.
+const float LEAST = 1e-30;
+
 uint pack8(vec4 v)
 {
     ivec4 q = ivec4(v) & 255;
@@ -66,7 +69,7 @@ uint pack8(vec4 v)
 // error as d * n does, and both cancel around the weights' middle.
 uvec4 pack_half(vec4 a, vec4 b, vec4 c, vec4 d, out float scale, out float sum)
 {
-    float most = largest(a, b, c, d), inverse = most > 0.0 ? 127.0 / most : 0.0;
+    float most = largest(a, b, c, d), inverse = most > LEAST ? 127.0 / most : 0.0;
     scale = most / 127.0;
     a = roundEven(a * inverse);
     b = roundEven(b * inverse);
@@ -95,7 +98,7 @@ void write_i8(uint at, vec4 v[8])
 void write_i10(uint at, vec4 v[8])
 {
     float most = max(largest(v[0], v[1], v[2], v[3]), largest(v[4], v[5], v[6], v[7]));
-    float k = most > 0.0 ? 511.0 / most : 0.0;
+    float k = most > LEAST ? 511.0 / most : 0.0;
     out_i10[at] = uvec4(pack10(v[0].x * k, v[0].y * k, v[0].z * k),
                         pack10(v[0].w * k, v[1].x * k, v[1].y * k),
                         pack10(v[1].z * k, v[1].w * k, v[2].x * k),

@@ -1,0 +1,138 @@
+#include "engine/ref/ref_model.h"
+#include "engine/ref/ref.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct pass { // [n, ...] arrays of the whole prompt
+    const struct gguf *g;
+    const struct config *c;
+    size_t n, nq, nkv;
+    bool kv_f32;
+    double *x, *h, *q, *k, *v, *a, *gate, *up;
+};
+
+// Tensor `name` (with a layer's prefix when layer >= 0) as doubles. Caller frees.
+static double *tensor(const struct gguf *g, int layer, const char *name, struct err *e)
+{
+    char full[96];
+    if (layer >= 0)
+        (void)snprintf(full, sizeof full, "blk.%d.%s.weight", layer, name);
+    else
+        (void)snprintf(full, sizeof full, "%s.weight", name);
+    const struct gguf_tensor *t = gguf_tensor(g, full);
+    float *f = t ? malloc(t->n_elements * sizeof *f) : NULL;
+    double *d = t ? malloc(t->n_elements * sizeof *d) : NULL;
+    if (!f || !d || !quant_dequantise(t->type, t->data, t->n_elements, f)) {
+        err_set(e, ERR_FORMAT, "%s: tensor %s cannot be read", g->path, full);
+        free(d);
+        d = NULL;
+    }
+    for (size_t i = 0; d && i < t->n_elements; i++)
+        d[i] = (double)f[i];
+    free(f);
+    return d;
+}
+
+static bool norm(struct pass *p, int layer, const char *name, struct err *e)
+{
+    size_t d = p->c->n_embd;
+    double *gain = tensor(p->g, layer, name, e);
+    for (size_t t = 0; gain && t < p->n; t++)
+        ref_rmsnorm(p->x + t * d, gain, d, (double)p->c->norm_eps, p->h + t * d);
+    free(gain);
+    return gain != NULL;
+}
+
+static bool product(struct pass *p, int layer, const char *name, const double *x, size_t n_rows,
+                    size_t n_cols, bool add, double *y, struct err *e)
+{
+    double *w = tensor(p->g, layer, name, e);
+    if (w) ref_matmul(w, x, n_rows, n_cols, p->n, add, y);
+    free(w);
+    return w != NULL;
+}
+
+static void attend(struct pass *p)
+{
+    const struct config *c = p->c;
+    size_t hd = c->head_dim, group = c->n_heads / c->n_kv_heads;
+    float angles[256];
+    double rotated[256];
+    for (size_t t = 0; t < p->n; t++) {
+        config_angles(c, (uint32_t)t, angles);
+        for (size_t h = 0; h < c->n_heads; h++) {
+            double *q = p->q + t * p->nq + h * hd;
+            ref_rope(q, angles, hd, rotated);
+            for (size_t i = 0; i < hd; i++)
+                q[i] = rotated[i] / sqrt((double)hd);
+        }
+        for (size_t h = 0; h < c->n_kv_heads; h++) {
+            double *k = p->k + t * p->nkv + h * hd, *v = p->v + t * p->nkv + h * hd;
+            ref_rope(k, angles, hd, rotated);
+            for (size_t i = 0; i < hd; i++) {
+                k[i] = ref_kv(rotated[i], p->kv_f32);
+                v[i] = ref_kv(v[i], p->kv_f32);
+            }
+        }
+        for (size_t h = 0; h < c->n_heads; h++)
+            ref_attention(p->q + t * p->nq + h * hd, p->k + h / group * hd, p->v + h / group * hd,
+                          t + 1, p->nkv, hd, p->a + t * p->nq + h * hd);
+    }
+}
+
+static bool layer(struct pass *p, int i, struct err *e)
+{
+    const struct config *c = p->c;
+    size_t d = c->n_embd, ff = c->n_ff;
+    if (!norm(p, i, "attn_norm", e) || !product(p, i, "attn_q", p->h, p->nq, d, false, p->q, e) ||
+        !product(p, i, "attn_k", p->h, p->nkv, d, false, p->k, e) ||
+        !product(p, i, "attn_v", p->h, p->nkv, d, false, p->v, e))
+        return false;
+    attend(p);
+    if (!product(p, i, "attn_output", p->a, d, p->nq, true, p->x, e) ||
+        !norm(p, i, "ffn_norm", e) || !product(p, i, "ffn_gate", p->h, ff, d, false, p->gate, e) ||
+        !product(p, i, "ffn_up", p->h, ff, d, false, p->up, e))
+        return false;
+    ref_swiglu(p->gate, p->up, p->n * ff, p->gate);
+    return product(p, i, "ffn_down", p->gate, d, ff, true, p->x, e);
+}
+
+static bool all_layers(struct pass *p, const int32_t *ids, double *logits, struct err *e)
+{
+    const struct config *c = p->c;
+    double *embd = tensor(p->g, -1, "token_embd", e);
+    for (size_t t = 0; embd && t < p->n; t++)
+        memcpy(p->x + t * c->n_embd, embd + (size_t)ids[t] * c->n_embd, c->n_embd * sizeof *embd);
+    free(embd);
+    if (!embd) return false;
+    for (uint32_t i = 0; i < c->n_layers; i++)
+        if (!layer(p, (int)i, e)) return false;
+    const char *output = gguf_tensor(p->g, "output.weight") ? "output" : "token_embd";
+    return norm(p, -1, "output_norm", e) &&
+           product(p, -1, output, p->h, c->n_vocab, c->n_embd, false, logits, e);
+}
+
+bool ref_model_logits(const struct gguf *g, const struct config *c, const int32_t *ids, size_t n,
+                      bool kv_f32, double *logits, struct err *e)
+{
+    struct pass p = {.g = g, .c = c, .n = n, .kv_f32 = kv_f32};
+    p.nq = (size_t)c->n_heads * c->head_dim;
+    p.nkv = (size_t)c->n_kv_heads * c->head_dim;
+    size_t row = 2 * c->n_embd + 2 * p.nq + 2 * p.nkv + 2 * c->n_ff;
+    double *all = calloc(n * row, sizeof *all);
+    if (!all) return err_nomem(e, "the reference pass", n * row * sizeof *all);
+    p.x = all;
+    p.h = p.x + n * c->n_embd;
+    p.q = p.h + n * c->n_embd;
+    p.a = p.q + n * p.nq;
+    p.k = p.a + n * p.nq;
+    p.v = p.k + n * p.nkv;
+    p.gate = p.v + n * p.nkv;
+    p.up = p.gate + n * c->n_ff;
+    bool ok = all_layers(&p, ids, logits, e);
+    free(all);
+    return ok;
+}

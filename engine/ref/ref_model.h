@@ -1,0 +1,17 @@
+// A whole Llama forward pass in double, from the file: dequantised weights, no cache, no batches.
+#ifndef LECTERN_REF_MODEL_H
+#define LECTERN_REF_MODEL_H
+
+#include "base/err.h"
+#include "engine/gguf/gguf.h"
+#include "engine/model/config.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// logits: [n, n_vocab], one row a position. kv_f32 false rounds keys and values to f16.
+bool ref_model_logits(const struct gguf *g, const struct config *c, const int32_t *ids, size_t n,
+                      bool kv_f32, double *logits, struct err *e);
+
+#endif
