@@ -84,11 +84,15 @@ static void model_argument(struct facts *f, const char *path)
     static const char fallback[] = "SmolLM2-135M-Instruct.Q4_1.gguf";
     static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+";
     const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
-    char arg[200];
-    bool is_default = !file[0] || !strcmp(file, fallback) || file[0] == '-' ||
-                      strspn(file, safe) != strlen(file) || strlen(file) > 180;
-    snprintf(arg, sizeof arg, " %s", file);
-    facts_text(f, "model.arg", is_default ? "" : arg);
+    char arg[200] = "";
+    size_t n = strlen(file);
+    bool is_default =
+        !file[0] || !strcmp(file, fallback) || file[0] == '-' || strspn(file, safe) != n || n > 180;
+    if (!is_default) {
+        arg[0] = ' ';
+        memcpy(arg + 1, file, n + 1);
+    }
+    facts_text(f, "model.arg", arg);
     facts_text(f, "model.file", is_default ? fallback : file);
     facts_flag(f, "model.is_default", !strcmp(is_default ? fallback : file, fallback));
 }
@@ -98,7 +102,8 @@ static void model_facts(struct facts *f, const cJSON *model)
     const char *name = json_string_or(model, "name", "");
     double weights = positive(model, "weight_bytes"), kv = positive(model, "kv_bytes_per_token");
     double n_params = positive(model, "n_params"), n_ctx = positive(model, "n_ctx");
-    model_name(f, "model.name", name, json_string_or(model, "path", ""));
+    const char *path = json_string_or(model, "path", "");
+    model_name(f, "model.name", name, path);
     clean_fact(f, "model.file_type", json_string_or(model, "file_type", ""));
     number_if(f, "model.params_m", n_params / 1e6, n_params < 1e10 ? 1 : 0, " million parameters",
               "exact");
@@ -111,8 +116,7 @@ static void model_facts(struct facts *f, const cJSON *model)
     if (weights > 0 && n_params > 0)
         facts_number(f, "model.bits", weights * 8 / n_params, 2, " bits per weight", "exact");
     if (n_params > 0) number_if(f, "model.f16_mib", n_params * 2 / 1048576, 0, " MiB", "modelled");
-    if (positive(model, "n_params") > 0 && json_string_or(model, "path", NULL))
-        model_argument(f, json_string_or(model, "path", ""));
+    if (n_params > 0 && path[0]) model_argument(f, path);
 }
 
 // Speeds, and what follows: the bandwidth bound (bytes a second / bytes of weights a token), the
