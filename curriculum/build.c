@@ -154,7 +154,10 @@ void add_texts(struct build *b, cJSON *array, const cJSON *nodes, int limit)
         if (nodes) add_text(b, array, nodes);
         return;
     }
-    cJSON_ArrayForEach(it, nodes) if (n++ < limit) add_text(b, array, it);
+    cJSON_ArrayForEach(it, nodes)
+    {
+        if (n++ < limit) add_text(b, array, it);
+    }
 }
 
 const cJSON *for_level(const struct build *b, const cJSON *node)
@@ -175,8 +178,10 @@ static bool named(const cJSON *list, const char *name)
 {
     const cJSON *it;
     if (!list) return true;
-    cJSON_ArrayForEach(it,
-                       list) if (cJSON_IsString(it) && !strcmp(it->valuestring, name)) return true;
+    cJSON_ArrayForEach(it, list)
+    {
+        if (cJSON_IsString(it) && !strcmp(it->valuestring, name)) return true;
+    }
     return false;
 }
 

@@ -105,7 +105,10 @@ static bool one_holds(const struct facts *f, const cJSON *cond, bool *holds, str
     else if (!strcmp(op->string, "is"))
         *holds = same(v, op);
     else if (!strcmp(op->string, "in") && cJSON_IsArray(op)) {
-        cJSON_ArrayForEach(it, op) *holds = *holds || same(v, it);
+        cJSON_ArrayForEach(it, op)
+        {
+            *holds = *holds || same(v, it);
+        }
     } else if (!strcmp(op->string, "below") && number)
         *holds = cJSON_IsNumber(v) && v->valuedouble < op->valuedouble;
     else if (!strcmp(op->string, "at_least") && number)

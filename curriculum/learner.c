@@ -194,8 +194,12 @@ static bool known_members(const cJSON *json, const char *where, struct err *e)
     static const char *const names[] = {"version", "name",           "level",     "goal",
                                         "weeks",   "hours_per_week", "interests", "start_date"};
     const cJSON *it;
-    cJSON_ArrayForEach(it, json) if (find_name(names, 8, it->string) < 0) return err_set(
-        e, ERR_FORMAT, "%s: there is no member \"%.40s\" in learner.json", where, it->string);
+    cJSON_ArrayForEach(it, json)
+    {
+        if (find_name(names, 8, it->string) < 0)
+            return err_set(e, ERR_FORMAT, "%s: there is no member \"%.40s\" in learner.json", where,
+                           it->string);
+    }
     return true;
 }
 

@@ -94,13 +94,12 @@ static bool lint_order(const cJSON *plan, struct err *e)
 {
     const cJSON *s, *p, *n;
     int expected = 0, first, last, need_first, need_last;
-    cJSON_ArrayForEach(
-        s,
-        get(plan,
-            "sections")) if (whole(s, "number") !=
-                             ++expected) return err_set(e, ERR_INTERNAL,
-                                                        "plan: section %d stands where %d must be",
-                                                        whole(s, "number"), expected);
+    cJSON_ArrayForEach(s, get(plan, "sections"))
+    {
+        if (whole(s, "number") != ++expected)
+            return err_set(e, ERR_INTERNAL, "plan: section %d stands where %d must be",
+                           whole(s, "number"), expected);
+    }
     if (expected != 9)
         return err_set(e, ERR_INTERNAL, "plan: there are %d sections, not 9", expected);
     cJSON_ArrayForEach(p, get(plan, "prerequisites")) cJSON_ArrayForEach(n, get(p, "needs"))
@@ -173,7 +172,10 @@ static bool lint_resources(const cJSON *s, const cJSON *table, struct err *e)
         {
             if (whole(t, "id") != whole(r, "id")) continue;
             bool here = false;
-            cJSON_ArrayForEach(n, get(t, "sections")) here = here || n->valueint == section;
+            cJSON_ArrayForEach(n, get(t, "sections"))
+            {
+                here = here || n->valueint == section;
+            }
             found = here && !strcmp(json_string_or(t, "url", "?"), json_string_or(r, "url", ""));
         }
         if (!found)
@@ -219,11 +221,12 @@ static bool lint_sections(const cJSON *plan, const cJSON *table, struct err *e)
         for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
             if (!json_string_or(s, texts[i], "")[0])
                 return err_set(e, ERR_INTERNAL, "plan: section %d has no %s", section, texts[i]);
-        cJSON_ArrayForEach(
-            p, get(s, "points")) if (cJSON_GetArraySize(get(p, "paragraphs")) <
-                                     1) return err_set(e, ERR_INTERNAL,
-                                                       "plan: section %d: point \"%s\" has no text",
-                                                       section, json_string_or(p, "title", ""));
+        cJSON_ArrayForEach(p, get(s, "points"))
+        {
+            if (cJSON_GetArraySize(get(p, "paragraphs")) < 1)
+                return err_set(e, ERR_INTERNAL, "plan: section %d: point \"%s\" has no text",
+                               section, json_string_or(p, "title", ""));
+        }
         if (!lint_checks(s, e) || !lint_objectives(s, e) || !lint_resources(s, table, e) ||
             !lint_lab(s, plan, e))
             return false;
@@ -267,11 +270,12 @@ static bool lint_scores(const cJSON *plan, struct err *e)
         return err_set(e, ERR_INTERNAL,
                        "plan: own scores stand beside published ones without the "
                        "words that they are not comparable");
-    cJSON_ArrayForEach(p, get(ev, "published")) if (
-        !json_string_or(p, "source",
-                        "")[0]) return err_set(e, ERR_INTERNAL,
-                                               "plan: the published scores of %s have no source",
-                                               json_string_or(p, "model", "?"));
+    cJSON_ArrayForEach(p, get(ev, "published"))
+    {
+        if (!json_string_or(p, "source", "")[0])
+            return err_set(e, ERR_INTERNAL, "plan: the published scores of %s have no source",
+                           json_string_or(p, "model", "?"));
+    }
     return true;
 }
 
@@ -297,24 +301,25 @@ static bool lint_machine(const cJSON *plan, struct err *e)
             return err_set(e, ERR_INTERNAL, "plan: the speed of %s has no basis",
                            json_string_or(r, "model", "a model"));
     }
-    cJSON_ArrayForEach(
-        r, get(m, "measured")) if (!one_of(json_string_or(r, "basis", ""), bases,
-                                           6)) return err_set(e, ERR_INTERNAL,
-                                                              "plan: \"%s\" has no basis",
-                                                              json_string_or(r, "label", ""));
+    cJSON_ArrayForEach(r, get(m, "measured"))
+    {
+        if (!one_of(json_string_or(r, "basis", ""), bases, 6))
+            return err_set(e, ERR_INTERNAL, "plan: \"%s\" has no basis",
+                           json_string_or(r, "label", ""));
+    }
     return true;
 }
 
 static bool lint_rules(const cJSON *plan, struct err *e)
 {
     const cJSON *r;
-    cJSON_ArrayForEach(r, get(plan, "rules")) if (
-        !json_string_or(r, "id", "")[0] || !json_string_or(r, "because", "")[0] ||
-        !json_string_or(
-            r, "effect",
-            "")[0]) return err_set(e, ERR_INTERNAL,
-                                   "plan: rule \"%s\" lacks an id, a reason or an effect",
-                                   json_string_or(r, "id", ""));
+    cJSON_ArrayForEach(r, get(plan, "rules"))
+    {
+        if (!json_string_or(r, "id", "")[0] || !json_string_or(r, "because", "")[0] ||
+            !json_string_or(r, "effect", "")[0])
+            return err_set(e, ERR_INTERNAL, "plan: rule \"%s\" lacks an id, a reason or an effect",
+                           json_string_or(r, "id", ""));
+    }
     return true;
 }
 

@@ -108,13 +108,11 @@ static bool model_runs(const char *word, const cJSON *plan)
 {
     const cJSON *row, *m = cJSON_GetObjectItemCaseSensitive(plan, "machine");
     if (!strncmp(word, "SmolLM2-135M-Instruct", 21)) return true;
-    cJSON_ArrayForEach(
-        row,
-        cJSON_GetObjectItemCaseSensitive(
-            m, "measured")) if (!strcmp(json_string_or(row, "label", ""),
-                                        "Model file")) return same_file(json_string_or(row, "value",
-                                                                                       ""),
-                                                                        word);
+    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(m, "measured"))
+    {
+        if (!strcmp(json_string_or(row, "label", ""), "Model file"))
+            return same_file(json_string_or(row, "value", ""), word);
+    }
     return false;
 }
 

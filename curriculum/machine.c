@@ -52,8 +52,12 @@ void part_pick(struct build *b)
     struct fit_row pick = {0}, r;
     char text[160];
     int i = 0;
-    cJSON_ArrayForEach(row, fits) if (!b->failed && measure_fit_row(row, i++, &r, b->e) &&
-                                      candidate(b, &r) && better(b, &r, &pick)) pick = r;
+    cJSON_ArrayForEach(row, fits)
+    {
+        if (!b->failed && measure_fit_row(row, i++, &r, b->e) && candidate(b, &r) &&
+            better(b, &r, &pick))
+            pick = r;
+    }
     struct facts *f = &b->facts;
     facts_number(f, "goal.min_tok_s", b->effects.min_tok_s, 0, "", NULL);
     if (!pick.model) return;
@@ -123,8 +127,12 @@ static bool listed(const cJSON *table, const struct fit_row *r)
     char model[120], quant[120];
     clean_text(model, sizeof model, r->model);
     clean_text(quant, sizeof quant, r->quant);
-    cJSON_ArrayForEach(o, table) if (!strcmp(json_string_or(o, "model", ""), model) &&
-                                     !strcmp(json_string_or(o, "quant", ""), quant)) return true;
+    cJSON_ArrayForEach(o, table)
+    {
+        if (!strcmp(json_string_or(o, "model", ""), model) &&
+            !strcmp(json_string_or(o, "quant", ""), quant))
+            return true;
+    }
     return false;
 }
 
@@ -237,11 +245,14 @@ void part_evidence(struct build *b, cJSON *plan)
     paragraphs(b, ev, "evidence", b->effects.evidence, b->effects.n_evidence);
     cJSON *scores = put_array(b, ev, "scores");
     cJSON_ArrayForEach(it, cJSON_GetObjectItemCaseSensitive(b->results, "scores"))
+    {
         score_entry(b, scores, it);
+    }
     put_item(b, ev, "published",
              cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(b->common, "published"), true));
     cJSON *failures = put_array(b, ev, "failures");
-    cJSON_ArrayForEach(it, cJSON_GetObjectItemCaseSensitive(
-                               b->results, "failures")) if (cJSON_GetArraySize(failures) < 9)
-        failure_entry(b, failures, it);
+    cJSON_ArrayForEach(it, cJSON_GetObjectItemCaseSensitive(b->results, "failures"))
+    {
+        if (cJSON_GetArraySize(failures) < 9) failure_entry(b, failures, it);
+    }
 }

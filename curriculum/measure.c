@@ -381,7 +381,10 @@ static void failure_facts(struct facts *f, const cJSON *failures)
     {
         const char *category = json_string_or(a, "category", "");
         int n = 0;
-        cJSON_ArrayForEach(b, failures) n += !strcmp(category, json_string_or(b, "category", "?"));
+        cJSON_ArrayForEach(b, failures)
+        {
+            n += !strcmp(category, json_string_or(b, "category", "?"));
+        }
         if (n <= most || !category[0]) continue;
         most = n;
         clean_fact(f, "failures.category", category);

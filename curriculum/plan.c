@@ -149,8 +149,10 @@ static void part_glossary(struct build *b, cJSON *plan)
     const cJSON *terms[MAX_TERMS], *it;
     size_t n = 0;
     for (int i = 0; i < N_SECTIONS; i++)
-        cJSON_ArrayForEach(it, cJSON_GetObjectItemCaseSensitive(
-                                   b->section[i], "glossary")) if (n < MAX_TERMS) terms[n++] = it;
+        cJSON_ArrayForEach(it, cJSON_GetObjectItemCaseSensitive(b->section[i], "glossary"))
+        {
+            if (n < MAX_TERMS) terms[n++] = it;
+        }
     qsort(terms, n, sizeof terms[0], by_term);
     cJSON *list = put_array(b, plan, "glossary");
     for (size_t i = 0; i < n; i++) {

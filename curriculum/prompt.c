@@ -70,9 +70,10 @@ bool prompt_make(const cJSON *prompt, const struct facts *f, struct text *out, s
     const cJSON *it;
     int n = 0;
     if (!add_nodes(cJSON_GetObjectItemCaseSensitive(prompt, "intro"), f, out, e)) return false;
-    cJSON_ArrayForEach(
-        it, cJSON_GetObjectItemCaseSensitive(prompt, "sections")) if (!add_section(it, ++n, f, out,
-                                                                                   e)) return false;
+    cJSON_ArrayForEach(it, cJSON_GetObjectItemCaseSensitive(prompt, "sections"))
+    {
+        if (!add_section(it, ++n, f, out, e)) return false;
+    }
     if (!add_nodes(cJSON_GetObjectItemCaseSensitive(prompt, "closing"), f, out, e)) return false;
     return !out->failed || err_nomem(e, "the prompt", 0);
 }

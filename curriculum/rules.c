@@ -101,8 +101,10 @@ bool effects_make(const cJSON *rules, const struct facts *f, struct effects *out
         if (!facts_hold(f, cJSON_GetObjectItemCaseSensitive(rule, "when"), &holds, e)) goto fail;
         if (!holds) continue;
         if (!record(out, rule, f, e)) goto fail;
-        cJSON_ArrayForEach(
-            todo, cJSON_GetObjectItemCaseSensitive(rule, "do")) if (!apply(out, todo, e)) goto fail;
+        cJSON_ArrayForEach(todo, cJSON_GetObjectItemCaseSensitive(rule, "do"))
+        {
+            if (!apply(out, todo, e)) goto fail;
+        }
     }
     return true;
 fail:

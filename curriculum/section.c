@@ -15,7 +15,10 @@ static const cJSON *get(const cJSON *obj, const char *key)
 static const cJSON *by_id(const cJSON *list, const char *id)
 {
     const cJSON *it;
-    cJSON_ArrayForEach(it, list) if (!strcmp(json_string_or(it, "id", ""), id)) return it;
+    cJSON_ArrayForEach(it, list)
+    {
+        if (!strcmp(json_string_or(it, "id", ""), id)) return it;
+    }
     return NULL;
 }
 
