@@ -1,0 +1,37 @@
+#include "tests/model/common.h"
+
+struct engine *open_model(struct engine_params p)
+{
+    struct engine *g;
+    struct err e = {0};
+    p.validate = true;
+    if (engine_open(&p, &g, &e)) return g;
+    p.validate = false;
+    if (e.code == ERR_DEVICE && engine_open(&p, &g, &e)) {
+        print_message("without the validation layer\n");
+        return g;
+    }
+    if (e.code != ERR_DEVICE) fail_msg("%s", e.msg);
+    print_message("skipped: %s\n", e.msg);
+    skip();
+    return NULL;
+}
+
+double rms_rel(const float *got, const double *want, size_t n)
+{
+    double mean = 0, var = 0, diff = 0;
+    for (size_t i = 0; i < n; i++)
+        mean += want[i] / (double)n;
+    for (size_t i = 0; i < n; i++) {
+        var += (want[i] - mean) * (want[i] - mean);
+        diff += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
+    }
+    return sqrt(diff / var);
+}
+
+float *logits_for(const struct engine *g, size_t rows)
+{
+    float *l = malloc(rows * engine_info(g)->n_vocab * sizeof *l);
+    assert_non_null(l);
+    return l;
+}

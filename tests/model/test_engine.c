@@ -1,0 +1,267 @@
+// The engine from its public face, on seeded models: against the forward pass in double, and
+// against itself with the work cut differently.
+#include "engine/ref/ref_model.h"
+#include "tests/model/common.h"
+#include "tests/tiny_gguf.h"
+
+static const char path[] = "engine_tiny.gguf";
+
+static struct engine *tiny(struct tiny_model m, struct engine_params p)
+{
+    struct err e;
+    if (!tiny_model_write(&m, path, &e)) fail_msg("%s", e.msg);
+    p.model_path = path;
+    return open_model(p);
+}
+
+static void make_ids(int32_t *ids, size_t n, uint32_t n_vocab, uint32_t seed)
+{
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        ids[i] = (int32_t)((seed >> 9) % n_vocab);
+    }
+}
+
+static void run(struct engine *g, uint32_t seq, const int32_t *ids, size_t n,
+                enum engine_logits want, float *logits)
+{
+    struct err e;
+    struct engine_item item = {seq, ids, n, want};
+    if (!engine_run(g, &item, 1, logits, &e)) fail_msg("%s", e.msg);
+}
+
+// ------------------------------------------------------------------- against double precision
+
+// All positions of a prompt on the reference and on the engine. Returns the largest rms_rel.
+static double worst(struct tiny_model m, enum engine_kv kv, size_t n)
+{
+    struct engine *g = tiny(m, (struct engine_params){.kv = kv});
+    uint32_t n_vocab = engine_info(g)->n_vocab;
+    int32_t ids[64];
+    struct gguf file;
+    struct config c;
+    struct err e;
+    double *want = malloc(n * n_vocab * sizeof *want), most = 0;
+    float *got = logits_for(g, n);
+    assert_non_null(want);
+    make_ids(ids, n, n_vocab, 5);
+    run(g, 0, ids, n, LOGITS_ALL, got);
+    if (!gguf_open(path, &file, &e) || !config_read(&file, &c, &e) ||
+        !ref_model_logits(&file, &c, ids, n, true, want, &e))
+        fail_msg("%s", e.msg);
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, rms_rel(got + i * n_vocab, want + i * n_vocab, n_vocab));
+    gguf_close(&file);
+    engine_close(g);
+    free(want);
+    free(got);
+    return most;
+}
+
+// Activations of 8 bits in blocks of 16 round to 1/254 of the block's largest value: for even
+// values an error of 1/254/sqrt(3) * sqrt(3) = 0.4 % of their rms a matrix; 10 bits: 0.1 %. Two
+// layers of four such stages in a row add as independent errors, and the norms pass them on
+// undiminished: sqrt(9) * 0.4 % = 1.2 % and 0.3 %; three times that is the limit. Plain types only
+// accumulate f32 rounding: chains of about 100 additions, 100 * 2^-24 = 6e-6, times the same 9.
+static void test_reference(void **state)
+{
+    (void)state;
+    static const struct {
+        enum quant_type type;
+        double limit;
+    } types[] = {{QUANT_F32, 5e-5},   {QUANT_F16, 5e-5},   {QUANT_BF16, 5e-5},
+                 {QUANT_Q8_0, 0.009}, {QUANT_Q4_0, 0.036}, {QUANT_Q4_1, 0.036}};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        struct tiny_model m = {.seed = 11 + i, .type = types[i].type, .n_kv_heads = i % 2 ? 2 : 0};
+        double r = worst(m, ENGINE_KV_F32, 40);
+        print_message("%-5s rms_rel %.2e (limit %.1e)\n", quant_info(types[i].type)->name, r,
+                      types[i].limit);
+        if (!(r <= types[i].limit)) fail_msg("%s: rms_rel %g", quant_info(types[i].type)->name, r);
+    }
+}
+
+// Shapes: a tied output, rope factors, head sizes, a width that is not whole blocks of 32 (F32).
+static void test_shapes(void **state)
+{
+    (void)state;
+    const struct tiny_model shapes[] = {
+        {.seed = 1, .tied_output = true},
+        {.seed = 2, .rope_freqs = true, .head_dim = 32},
+        {.seed = 3, .n_embd = 36, .n_heads = 3, .n_kv_heads = 1, .head_dim = 8, .n_ff = 44},
+        {.seed = 4, .n_heads = 1, .head_dim = 128, .n_layers = 1, .n_vocab = 321},
+        {.seed = 5, .n_heads = 6, .n_kv_heads = 2, .head_dim = 24, .type = QUANT_F16},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        double r = worst(shapes[i], ENGINE_KV_F32, 37);
+        if (!(r <= 5e-5)) fail_msg("shape %zu: rms_rel %g", i, r);
+    }
+}
+
+// f16 keys and values: each rounds to 2^-11 of itself (half that on average), a relative error of
+// 2^-11/sqrt(3) = 2.8e-4 rms in values and scores; two layers and a factor of three: 1.2e-3.
+static void test_f16_cache(void **state)
+{
+    (void)state;
+    double r = worst((struct tiny_model){.seed = 6}, ENGINE_KV_F16, 40);
+    print_message("f16 cache adds rms_rel %.2e\n", r);
+    assert_true(r > 1e-6 && r <= 1.2e-3);
+}
+
+// ------------------------------------------------------------------------- against itself
+
+enum { N = 50 };
+
+// The same prompt, whole and in pieces. Decode and prefill sum in the same order in every kernel
+// (a tile's tokens are independent), so the logits are the same to the bit where lavapipe compiles
+// both alike; elsewhere f32 rounding may differ: 2^-24 * 100 additions * 9 stages of the logits'
+// size.
+static void compare(const float *a, const float *b, size_t n, const char *what)
+{
+    size_t differ = 0;
+    double most = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        differ += memcmp(&a[i], &b[i], sizeof *a) != 0;
+        most = fmax(most, fabs((double)a[i] - (double)b[i]));
+        size = fmax(size, fabs((double)b[i]));
+    }
+    print_message("%s: %zu of %zu differ, at most by %.1e of %.2f\n", what, differ, n, most, size);
+    if (!(most <= 100 * 9 * 0x1p-24 * size)) fail_msg("%s: differs by %g", what, most);
+}
+
+static void test_cuts(void **state)
+{
+    (void)state;
+    struct tiny_model m = {.seed = 21, .n_kv_heads = 2};
+    struct engine *g = tiny(m, (struct engine_params){.n_seqs = 3, .n_batch = 16});
+    uint32_t v = engine_info(g)->n_vocab;
+    int32_t ids[N];
+    struct err e;
+    float *whole = logits_for(g, N), *part = logits_for(g, N), *two = logits_for(g, 2 * N);
+    make_ids(ids, N, v, 9);
+    assert_int_equal(engine_info(g)->n_batch, 16); // smaller than the prompt
+    run(g, 0, ids, N, LOGITS_ALL, whole);
+    assert_int_equal(engine_seq_len(g, 0), N);
+    for (size_t i = 0; i < N; i++) // step by step
+        run(g, 1, ids + i, 1, LOGITS_LAST, part + i * v);
+    compare(part, whole, N * v, "step by step");
+    run(g, 2, ids, N, LOGITS_LAST, part);
+    compare(part, whole + (N - 1) * v, v, "last only");
+    // Truncate and go on: the rest comes out again.
+    assert_true(engine_seq_truncate(g, 0, 20, &e));
+    run(g, 0, ids + 20, N - 20, LOGITS_ALL, part);
+    compare(part, whole + 20 * v, (N - 20) * v, "truncate and continue");
+    // A copied prefix, continued in two sequences of one call.
+    assert_true(engine_seq_copy(g, 1, 0, 33, &e) && engine_seq_copy(g, 2, 0, 31, &e));
+    assert_int_equal(engine_seq_len(g, 1), 33);
+    struct engine_item items[] = {{1, ids + 33, N - 33, LOGITS_ALL},
+                                  {2, ids + 31, N - 31, LOGITS_ALL}};
+    if (!engine_run(g, items, 2, two, &e)) fail_msg("%s", e.msg);
+    compare(two, whole + 33 * v, (N - 33) * v, "copy, first of two");
+    compare(two + (N - 33) * v, whole + 31 * v, (N - 31) * v, "copy, second of two");
+    // Decode of one and prefill of another at once; the third keeps out of it.
+    assert_true(engine_seq_truncate(g, 1, N - 1, &e) && engine_seq_truncate(g, 2, 0, &e));
+    struct engine_item mixed[] = {{2, ids, N, LOGITS_NONE}, {1, ids + N - 1, 1, LOGITS_LAST}};
+    if (!engine_run(g, mixed, 2, two, &e)) fail_msg("%s", e.msg);
+    compare(two, whole + (N - 1) * v, v, "decode beside prefill");
+    free(whole);
+    free(part);
+    free(two);
+    engine_close(g);
+}
+
+// ----------------------------------------------------------------------------------- errors
+
+static void refused(struct engine *g, struct engine_item item, size_t n)
+{
+    struct engine_item items[2] = {item, item};
+    float *l = logits_for(g, 200);
+    struct err e = {0};
+    uint32_t before = engine_seq_len(g, 0);
+    assert_false(engine_run(g, items, n, l, &e));
+    assert_int_equal(e.code, ERR_ARG);
+    assert_true(strlen(e.msg) > 10);
+    assert_int_equal(engine_seq_len(g, 0), before);
+    free(l);
+}
+
+static void test_errors(void **state)
+{
+    (void)state;
+    struct engine *g = tiny((struct tiny_model){.seed = 1}, (struct engine_params){.n_ctx = 64});
+    struct err e = {0};
+    int32_t ids[65] = {0}, high[] = {(int32_t)engine_info(g)->n_vocab}, low[] = {-1};
+    refused(g, (struct engine_item){1, ids, 1, LOGITS_LAST}, 1);  // no such sequence
+    refused(g, (struct engine_item){0, ids, 65, LOGITS_LAST}, 1); // beyond the context
+    refused(g, (struct engine_item){0, ids, 0, LOGITS_LAST}, 1);
+    refused(g, (struct engine_item){0, ids, 2, LOGITS_LAST}, 2); // twice in one call
+    refused(g, (struct engine_item){0, high, 1, LOGITS_LAST}, 1);
+    refused(g, (struct engine_item){0, low, 1, LOGITS_LAST}, 1);
+    assert_false(engine_seq_truncate(g, 0, 1, &e));
+    assert_int_equal(e.code, ERR_ARG);
+    assert_false(engine_seq_truncate(g, 7, 0, &e));
+    assert_false(engine_seq_copy(g, 0, 0, 1, &e));
+    assert_false(engine_seq_copy(g, 9, 0, 0, &e));
+    float *l = logits_for(g, 1);
+    run(g, 0, ids, 64, LOGITS_LAST, l); // exactly full
+    refused(g, (struct engine_item){0, ids, 1, LOGITS_LAST}, 1);
+    free(l);
+    engine_close(g);
+    struct engine_params p = {.model_path = path, .device = "no such device"};
+    assert_false(engine_open(&p, &g, &e));
+    assert_null(g);
+    p = (struct engine_params){.model_path = path, .n_ctx = 1u << 30};
+    assert_false(engine_open(&p, &g, &e));
+    assert_int_equal(e.code, ERR_MEMORY);
+    p = (struct engine_params){.model_path = "missing.gguf"};
+    assert_false(engine_open(&p, &g, &e));
+    assert_int_equal(e.code, ERR_IO);
+}
+
+// What engine_plan says is what engine_open takes. Drivers round allocations up: at most 64 KiB
+// each, and the plan counts every form of activations where a model may need one or two.
+static void test_plan(void **state)
+{
+    (void)state;
+    struct engine *g =
+        tiny((struct tiny_model){.seed = 1, .type = QUANT_Q4_0, .n_embd = 256, .n_ff = 512},
+             (struct engine_params){.n_seqs = 2, .n_batch = 64});
+    const struct engine_info *i = engine_info(g);
+    struct engine_plan p = {.n_layers = i->n_layers,
+                            .n_embd = i->n_embd,
+                            .n_heads = i->n_heads,
+                            .n_kv_heads = i->n_kv_heads,
+                            .head_dim = i->head_dim,
+                            .n_ff = i->n_ff,
+                            .n_vocab = i->n_vocab,
+                            .n_ctx = i->n_ctx,
+                            .n_seqs = 2,
+                            .n_batch = 64};
+    engine_plan(engine_device(g), &p);
+    assert_true(i->kv_bytes >= p.kv_bytes && i->kv_bytes <= p.kv_bytes + i->n_layers * 65536);
+    assert_true(i->scratch_bytes <= p.scratch_bytes + 12 * 65536);
+    uint64_t forms = 64ull * 512 / 32 * (8 + 3) * 16; // i10 and f32 are not used here
+    assert_true(i->scratch_bytes + forms >= p.scratch_bytes);
+    uint64_t embd = engine_matrix_bytes("Q4_0", i->n_vocab, i->n_embd), w = 2 * embd, rounding = 64;
+    uint64_t kv = (uint64_t)i->n_kv_heads * i->head_dim;
+    for (uint32_t l = 0; l < i->n_layers; l++) {
+        w += 2 * engine_matrix_bytes("Q4_0", 256, 256) + 2 * engine_matrix_bytes("Q4_0", kv, 256);
+        w += 2 * engine_matrix_bytes("Q4_0", 512, 256) + engine_matrix_bytes("Q4_0", 256, 512);
+        w += 2 * 256 * 4;
+    }
+    w += 256 * 4;
+    assert_true(i->weight_bytes_device >= w && i->weight_bytes_device <= w + rounding * 65536);
+    assert_true(i->weight_bytes_token <= i->weight_bytes_device - embd);
+    assert_int_equal(engine_matrix_bytes("Q9_9", 32, 32), 0);
+    engine_close(g);
+    remove(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reference), cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_f16_cache), cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_errors),    cmocka_unit_test(test_plan),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
