@@ -60,9 +60,25 @@ static bool write_all(int fd, const char *data, size_t size)
     return true;
 }
 
+// A device or a pipe is written to: a rename would put a file in its place.
+static bool write_special(const char *path, const void *data, size_t size, struct err *e)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return err_set(e, ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    bool ok = write_all(fd, data, size);
+    int saved = errno;
+    if (close(fd) != 0 && ok) {
+        ok = false;
+        saved = errno;
+    }
+    return ok || err_set(e, ERR_IO, "cannot write %s: %s", path, strerror(saved));
+}
+
 bool file_write(const char *path, const void *data, size_t size, struct err *e)
 {
     char tmp[4096];
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) return write_special(path, data, size, e);
     if (!file_path(tmp, sizeof tmp, e, "%s.tmp-%ld", path, (long)getpid())) return false;
     int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) return err_set(e, ERR_IO, "cannot create %s: %s", tmp, strerror(errno));

@@ -14,7 +14,8 @@ bool file_read(const char *path, size_t max_bytes, char **out, size_t *size, str
 bool file_read_stream(FILE *f, const char *name, size_t max_bytes, char **out, size_t *size,
                       struct err *e);
 
-// Writes path.tmp-PID, syncs it, renames it over path. On failure path is as it was.
+// Writes path.tmp-PID, syncs it, renames it over path. On failure path is as it was. A device or
+// pipe that is there already is written to instead of being replaced.
 bool file_write(const char *path, const void *data, size_t size, struct err *e);
 
 // Appends data to f and flushes: a kill loses at most the line being written.

@@ -3,6 +3,10 @@
 #include "base/json.h"
 #include "eval_test.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 static void load(const char *task, const char *dir, struct eval_set *s)
 {
     struct err e = {0};
@@ -270,6 +274,26 @@ static void prompts_file(void **state)
     remove(path);
 }
 
+// A pipe is written to, never replaced by a file.
+static void prompts_pipe(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    const char *path = "prompts_test.fifo";
+    struct stat st;
+    char first = 0;
+    remove(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int fd = open(path, O_RDONLY | O_NONBLOCK);
+    assert_ok(eval_write_prompts("humaneval", NULL, EVAL_DEFAULT_SEED, 1, path, &e), e);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+    assert_int_equal(read(fd, &first, 1), 1);
+    assert_int_equal(first, '{');
+    close(fd);
+    remove(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,7 +301,7 @@ int main(void)
         cmocka_unit_test(humaneval_hashes), cmocka_unit_test(gsm8k_cot_published),
         cmocka_unit_test(bundled_gsm8k),    cmocka_unit_test(bundled_humaneval),
         cmocka_unit_test(bundled_mmlu),     cmocka_unit_test(custom_set),
-        cmocka_unit_test(prompts_file),
+        cmocka_unit_test(prompts_file),     cmocka_unit_test(prompts_pipe),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
