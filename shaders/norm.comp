@@ -4,9 +4,11 @@
 //   v = x / sqrt(mean(x^2) + eps) * g      MODE_NORM
 //   v = silu(x) * u                        MODE_SWIGLU, silu(x) = x / (1 + exp(-x))
 //
-// then every form that a consumer wants, 3 or 8 texels a block of 32 columns:
-//   WANT_I8   32 int8 (2 texels), {scale of 0..15, scale of 16..31, sum of rounded v, 0}
-//   WANT_I10  three 10-bit fields a word in 11 words, then the block's scale
+// then every form that a consumer wants, 4, 3 or 8 texels a block of 32 columns:
+//   WANT_I9   q in -255..255, three 10-bit fields a word in 11 words, then for each half of 16
+//             -8 * sum(q) * 65537 (formats/q4.glsl tells why), for each its scale, and the sum of
+//             the values as rounded
+//   WANT_I10  q in -511..511 in 11 words, then the block's scale
 //   WANT_F32  32 floats
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -16,7 +18,7 @@
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint MODE = 0;
-layout(constant_id = 2) const bool WANT_I8 = false;
+layout(constant_id = 2) const bool WANT_I9 = false;
 layout(constant_id = 3) const bool WANT_I10 = false;
 layout(constant_id = 4) const bool WANT_F32 = false;
 
@@ -25,7 +27,7 @@ const uint MODE_PLAIN = 0u, MODE_NORM = 1u, MODE_SWIGLU = 2u;
 READ_BUFFER(0, src)
 READ_BUFFER(1, gain)
 READ_BUFFER(2, table)
-layout(set = 0, binding = 3, std430) writeonly buffer i8_block { uvec4 out_i8[]; };
+layout(set = 0, binding = 3, std430) writeonly buffer i9_block { uvec4 out_i9[]; };
 layout(set = 0, binding = 4, std430) writeonly buffer i10_block { uvec4 out_i10[]; };
 layout(set = 0, binding = 5, std430) writeonly buffer f32_block { vec4 out_f32[]; };
 layout(push_constant) uniform push_block { push_norm p; };
@@ -56,60 +58,54 @@ float largest(vec4 a, vec4 b, vec4 c, vec4 d)
     return max(max(m.x, m.y), max(m.z, m.w));
 }
 
-// Values that are all smaller become zeros: 127 / most would be infinite below 3.7e-37.
-const float LEAST = 1e-30;
-
-uint pack8(vec4 v)
-{
-    ivec4 q = ivec4(v) & 255;
-    return uint(q.x | q.y << 8 | q.z << 16 | q.w << 24);
-}
-
-// sum: of the 16 values as they are after rounding, so that m * sum in the product has the same
-// error as d * n does, and both cancel around the weights' middle.
-uvec4 pack_half(vec4 a, vec4 b, vec4 c, vec4 d, out float scale, out float sum)
-{
-    float most = largest(a, b, c, d), inverse = most > LEAST ? 127.0 / most : 0.0;
-    scale = most / 127.0;
-    a = roundEven(a * inverse);
-    b = roundEven(b * inverse);
-    c = roundEven(c * inverse);
-    d = roundEven(d * inverse);
-    sum = scale * dot(a + b + c + d, vec4(1.0));
-    return uvec4(pack8(a), pack8(b), pack8(c), pack8(d));
-}
+// What v is multiplied by so that the largest of them becomes `top`. Values that are all smaller
+// than 1e-30 become zeros: the quotient would be infinite below 3.7e-37.
+float to_integers(float most, float top) { return most > 1e-30 ? top / most : 0.0; }
 
 uint pack10(float a, float b, float c)
 {
-    ivec3 q = ivec3(roundEven(vec3(a, b, c))) & 1023;
+    ivec3 q = ivec3(a, b, c) & 1023;
     return uint(q.x | q.y << 10 | q.z << 20);
 }
 
-void write_i8(uint at, vec4 v[8])
+void pack(vec4 q[8], out uvec4 a, out uvec4 b, out uvec3 c)
 {
-    float s0, s1, sum0, sum1;
-    uvec4 q0 = pack_half(v[0], v[1], v[2], v[3], s0, sum0);
-    uvec4 q1 = pack_half(v[4], v[5], v[6], v[7], s1, sum1);
-    out_i8[at] = q0;
-    out_i8[at + 1u] = q1;
-    out_i8[at + 2u] = floatBitsToUint(vec4(s0, s1, sum0 + sum1, 0.0));
+    a = uvec4(pack10(q[0].x, q[0].y, q[0].z), pack10(q[0].w, q[1].x, q[1].y),
+              pack10(q[1].z, q[1].w, q[2].x), pack10(q[2].y, q[2].z, q[2].w));
+    b = uvec4(pack10(q[3].x, q[3].y, q[3].z), pack10(q[3].w, q[4].x, q[4].y),
+              pack10(q[4].z, q[4].w, q[5].x), pack10(q[5].y, q[5].z, q[5].w));
+    c = uvec3(pack10(q[6].x, q[6].y, q[6].z), pack10(q[6].w, q[7].x, q[7].y),
+              pack10(q[7].z, q[7].w, 0.0));
+}
+
+void write_i9(uint at, vec4 v[8])
+{
+    vec2 most = vec2(largest(v[0], v[1], v[2], v[3]), largest(v[4], v[5], v[6], v[7]));
+    vec2 k = vec2(to_integers(most.x, 255.0), to_integers(most.y, 255.0)), scale = most / 255.0;
+    [[unroll]] for (uint i = 0u; i < 8u; i++) v[i] = roundEven(v[i] * k[i / 4u]);
+    vec2 sum = vec2(dot(v[0] + v[1] + v[2] + v[3], vec4(1.0)),
+                    dot(v[4] + v[5] + v[6] + v[7], vec4(1.0)));
+    uvec2 start = uvec2(ivec2(sum) * (-8 * 65537));
+    uvec4 a, b;
+    uvec3 c;
+    pack(v, a, b, c);
+    out_i9[at] = a;
+    out_i9[at + 1u] = b;
+    out_i9[at + 2u] = uvec4(c, start.x);
+    out_i9[at + 3u] = uvec4(start.y, floatBitsToUint(vec3(scale, dot(scale, sum))));
 }
 
 void write_i10(uint at, vec4 v[8])
 {
     float most = max(largest(v[0], v[1], v[2], v[3]), largest(v[4], v[5], v[6], v[7]));
-    float k = most > LEAST ? 511.0 / most : 0.0;
-    out_i10[at] = uvec4(pack10(v[0].x * k, v[0].y * k, v[0].z * k),
-                        pack10(v[0].w * k, v[1].x * k, v[1].y * k),
-                        pack10(v[1].z * k, v[1].w * k, v[2].x * k),
-                        pack10(v[2].y * k, v[2].z * k, v[2].w * k));
-    out_i10[at + 1u] = uvec4(pack10(v[3].x * k, v[3].y * k, v[3].z * k),
-                             pack10(v[3].w * k, v[4].x * k, v[4].y * k),
-                             pack10(v[4].z * k, v[4].w * k, v[5].x * k),
-                             pack10(v[5].y * k, v[5].z * k, v[5].w * k));
-    out_i10[at + 2u] = uvec4(pack10(v[6].x * k, v[6].y * k, v[6].z * k),
-                             pack10(v[6].w * k, v[7].x * k, v[7].y * k),
-                             pack10(v[7].z * k, v[7].w * k, 0.0), floatBitsToUint(most / 511.0));
+    float k = to_integers(most, 511.0);
+    [[unroll]] for (uint i = 0u; i < 8u; i++) v[i] = roundEven(v[i] * k);
+    uvec4 a, b;
+    uvec3 c;
+    pack(v, a, b, c);
+    out_i10[at] = a;
+    out_i10[at + 1u] = b;
+    out_i10[at + 2u] = uvec4(c, floatBitsToUint(most / 511.0));
 }
 
 void main()
@@ -126,7 +122,7 @@ void main()
             if (MODE == MODE_SWIGLU) v[i] = silu(v[i]) * LOADF4(src, u + 8u * b + i);
         }
         uint at = row * p.n_blocks + b;
-        if (WANT_I8) write_i8(3u * at, v);
+        if (WANT_I9) write_i9(4u * at, v);
         if (WANT_I10) write_i10(3u * at, v);
         if (WANT_F32)
             [[unroll]] for (uint i = 0u; i < 8u; i++) out_f32[8u * at + i] = v[i];

@@ -30,7 +30,7 @@ static const struct kernel_info infos[N_KERNELS] = {KERNEL_LIST(KERNEL_INFO)};
 const struct weight_layout *weight_layout(enum weight_format f)
 {
     static const struct weight_layout layouts[N_WEIGHT_FORMATS] = {
-        [WEIGHT_Q4] = {"q4", 40, ACT_I8},     [WEIGHT_Q8] = {"q8", 72, ACT_I10},
+        [WEIGHT_Q4] = {"q4", 40, ACT_I9},     [WEIGHT_Q8] = {"q8", 72, ACT_I10},
         [WEIGHT_Q8P] = {"q8p", 72, ACT_I10},  [WEIGHT_Q8M] = {"q8m", 80, ACT_I10},
         [WEIGHT_F16] = {"f16", 128, ACT_F32}, [WEIGHT_BF16] = {"bf16", 128, ACT_F32},
         [WEIGHT_F32] = {"f32", 256, ACT_F32},
@@ -40,7 +40,8 @@ const struct weight_layout *weight_layout(enum weight_format f)
 
 uint32_t act_texels(enum act_form a)
 {
-    return a == ACT_F32 ? 8 : 3;
+    static const uint32_t texels[N_ACT_FORMS] = {[ACT_I9] = 4, [ACT_I10] = 3, [ACT_F32] = 8};
+    return texels[a];
 }
 
 void kernels_init(struct kernels *k, struct gpu *gpu)
@@ -104,7 +105,7 @@ bool kernels_embed(struct kernels *k, enum weight_format f, const struct gpu_pip
 bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,
                   const struct gpu_pipeline **out, struct err *e)
 {
-    uint32_t spec[] = {k->row_lanes, mode, want >> ACT_I8 & 1, want >> ACT_I10 & 1,
+    uint32_t spec[] = {k->row_lanes, mode, want >> ACT_I9 & 1, want >> ACT_I10 & 1,
                        want >> ACT_F32 & 1};
     return get(k, KERNEL_norm, spec, 5, out, e);
 }

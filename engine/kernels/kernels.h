@@ -26,7 +26,7 @@ enum weight_format {
 };
 
 // Forms of activations that norm.comp writes; each weight format reads one.
-enum act_form { ACT_I8, ACT_I10, ACT_F32, N_ACT_FORMS };
+enum act_form { ACT_I9, ACT_I10, ACT_F32, N_ACT_FORMS };
 
 struct weight_layout {
     const char *name;

@@ -110,7 +110,7 @@ static bool make_norm(struct forward *f, enum norm_mode mode, uint32_t want,
 {
     const struct gpu_pipeline *p;
     const struct gpu_buf *bufs[] = {
-        src, gain, &f->table, &f->act[ACT_I8], &f->act[ACT_I10], &f->act[ACT_F32]};
+        src, gain, &f->table, &f->act[ACT_I9], &f->act[ACT_I10], &f->act[ACT_F32]};
     return kernels_norm(&f->kernels, mode, want, &p, e) &&
            gpu_set_make(f->gpu, &f->sets, p, bufs, out, e);
 }

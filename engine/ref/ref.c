@@ -35,37 +35,45 @@ static uint32_t float_word(double v)
     return half_bits((float)v);
 }
 
-static void encode_i8(const double v[32], uint32_t *record)
+// Puts round(v / scale) of values first..first+n-1 into their fields; returns the integers' sum.
+static int encode_fields(const double v[32], uint32_t first, uint32_t n, float scale,
+                         uint32_t *record)
+{
+    int sum = 0;
+    for (uint32_t i = first; i < first + n; i++) {
+        int q = scale > 0 ? (int)nearbyint(v[i] / (double)scale) : 0;
+        record[i / 3] |= ((uint32_t)q & 1023u) << 10 * (i % 3);
+        sum += q;
+    }
+    return sum;
+}
+
+static void encode_i9(const double v[32], uint32_t *record)
 {
     double sum = 0;
-    memset(record, 0, 12 * sizeof *record);
+    memset(record, 0, 16 * sizeof *record);
     for (uint32_t half = 0; half < 2; half++) {
-        float scale = (float)(largest(v + 16 * half, 16) / 127);
-        for (uint32_t i = 16 * half; i < 16 * half + 16; i++) {
-            int q = scale > 0 ? (int)nearbyint(v[i] / (double)scale) : 0;
-            record[i / 4] |= ((uint32_t)q & 255u) << 8 * (i % 4);
-            sum += q * (double)scale;
-        }
-        record[8 + half] = half_bits(scale);
+        float scale = (float)(largest(v + 16 * half, 16) / 255);
+        int q = encode_fields(v, 16 * half, 16, scale, record);
+        record[11 + half] = (uint32_t)(-8 * 65537 * q);
+        record[13 + half] = half_bits(scale);
+        sum += q * (double)scale;
     }
-    record[10] = float_word(sum);
+    record[15] = float_word(sum);
 }
 
 static void encode_i10(const double v[32], uint32_t *record)
 {
     float scale = (float)(largest(v, 32) / 511);
     memset(record, 0, 12 * sizeof *record);
-    for (uint32_t i = 0; i < 32; i++) {
-        int q = scale > 0 ? (int)nearbyint(v[i] / (double)scale) : 0;
-        record[i / 3] |= ((uint32_t)q & 1023u) << 10 * (i % 3);
-    }
+    encode_fields(v, 0, 32, scale, record);
     record[11] = half_bits(scale);
 }
 
 void ref_act_encode(enum act_form form, const double v[32], uint32_t *record)
 {
     switch (form) {
-    case ACT_I8: encode_i8(v, record); break;
+    case ACT_I9: encode_i9(v, record); break;
     case ACT_I10: encode_i10(v, record); break;
     default:
         for (size_t i = 0; i < 32; i++)
@@ -73,26 +81,25 @@ void ref_act_encode(enum act_form form, const double v[32], uint32_t *record)
     }
 }
 
-// A signed field of `bits` bits.
-static int field(uint32_t word, uint32_t at, uint32_t bits)
+// A signed field of 10 bits.
+static int field(uint32_t word, uint32_t at)
 {
-    int v = (int)(word >> at & ((1u << bits) - 1));
-    return v >= 1 << (bits - 1) ? v - (1 << bits) : v;
+    int v = (int)(word >> at & 1023);
+    return v >= 512 ? v - 1024 : v;
 }
 
 void ref_act_decode(enum act_form form, const uint32_t *record, double v[32], double *sum)
 {
     *sum = 0;
     for (uint32_t i = 0; i < 32; i++) {
-        if (form == ACT_I8)
-            v[i] = field(record[i / 4], 8 * (i % 4), 8) * (double)half_float(record[8 + i / 16]);
-        else if (form == ACT_I10)
-            v[i] = field(record[i / 3], 10 * (i % 3), 10) * (double)half_float(record[11]);
-        else
+        uint32_t scale = form == ACT_I9 ? 13 + i / 16 : 11;
+        if (form == ACT_F32)
             v[i] = (double)half_float(record[i]);
+        else
+            v[i] = field(record[i / 3], 10 * (i % 3)) * (double)half_float(record[scale]);
         *sum += v[i];
     }
-    if (form == ACT_I8) *sum = (double)half_float(record[10]);
+    if (form == ACT_I9) *sum = (double)half_float(record[15]);
 }
 
 // --------------------------------------------------------------------------------------- layers

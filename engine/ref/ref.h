@@ -15,11 +15,12 @@ void ref_rmsnorm(const double *x, const double *gain, size_t n, double eps, doub
 void ref_swiglu(const double *gate, const double *up, size_t n, double *out);
 
 // Activation records of shaders/norm.comp, act_texels(form) * 4 words for 32 values.
-//   ACT_I8   32 int8, scales of 0..15 and 16..31, sum of the rounded values, 0
-//   ACT_I10  33 fields of 10 bits, three a word, the last one 0; then the scale
+//   ACT_I9   33 fields of 10 bits, three a word, the last one 0; for both halves of 16 fields
+//            -8 * 65537 * their sum, then their scales; the sum of all rounded values
+//   ACT_I10  33 fields; then the scale
 //   ACT_F32  the values
 void ref_act_encode(enum act_form form, const double v[32], uint32_t *record);
-// The values that a record stands for, and its sum (the record's own for ACT_I8).
+// The values that a record stands for, and its sum (the record's own for ACT_I9).
 void ref_act_decode(enum act_form form, const uint32_t *record, double v[32], double *sum);
 
 // y[t, r] = sum over c of w[r, c] * x[t, c]; adds to what is in y when `add`.

@@ -4,53 +4,62 @@
 //      word j: columns 4j..4j+3; nibble c of the low half is the even row, of the high half the odd
 //   texel 32 + lane: f16 d of rows 0..3, f16 m of rows 0..3
 //
-// Activations x = s*q with int8 q in blocks of 16 (record of 3 texels, lib/acts). One 32-bit
-// multiply by q makes both rows' products: S = hi*2^16 + lo. |lo| <= 15*127*16 = 30480 < 2^15, so 16
-// columns fit before the halves are taken apart.
+// Activations x = s*q with 9-bit q, |q| <= 255, and a scale for 16 columns: a record of 4 texels,
+// three q a word in 11 words, then c0, c1, s0, s1, sum of x. One 32-bit multiply by q makes both
+// rows' products; with c = -8 * sum(q) * (2^16 + 1) as the start,
+//
+//   S = c + sum((n_even + 2^16 n_odd) q) = sum((n_even - 8) q) + 2^16 sum((n_odd - 8) q)   mod 2^32
+//
+// and as |(n - 8) q| summed over 16 columns is at most 8*255*16 = 32640 < 2^15, both halves of S
+// come apart again. Centring the integers costs nothing and leaves one bit more to q.
 #define BLOCK_TEXELS 40
-#define ACT_TEXELS 3
+#define ACT_TEXELS 4
 
 struct block_weights {
-    uvec4 w0, w1, w2, w3;
+    uvec4 a0, a1, b0, b1; // rows 0 and 1, rows 2 and 3, halves 0 and 1
     vec4 d, m;
 };
 
 block_weights block_load(uint at)
 {
     block_weights b;
-    b.w0 = LOAD4(weights, at);
-    b.w1 = LOAD4(weights, at + 8u);
-    b.w2 = LOAD4(weights, at + 16u);
-    b.w3 = LOAD4(weights, at + 24u);
+    b.a0 = LOAD4(weights, at);
+    b.a1 = LOAD4(weights, at + 8u);
+    b.b0 = LOAD4(weights, at + 16u);
+    b.b1 = LOAD4(weights, at + 24u);
     uvec4 s = LOAD4(weights, at + 32u);
     b.d = vec4(unpackHalf2x16(s.x), unpackHalf2x16(s.y));
     b.m = vec4(unpackHalf2x16(s.z), unpackHalf2x16(s.w));
     return b;
 }
 
-#define PAIR4(w, x, sum)                                                                           \
-    sum += int((w) & 0x000f000fu) * byte0(x);                                                      \
-    sum += int(((w) >> 4) & 0x000f000fu) * byte1(x);                                               \
-    sum += int(((w) >> 8) & 0x000f000fu) * byte2(x);                                               \
-    sum += int(((w) >> 12) & 0x000f000fu) * byte3(x);
+#define PAIR4(w, sum, x, y, z, t)                                                                  \
+    sum += int((w) & 0x000f000fu) * x;                                                             \
+    sum += int(((w) >> 4) & 0x000f000fu) * y;                                                      \
+    sum += int(((w) >> 8) & 0x000f000fu) * z;                                                      \
+    sum += int(((w) >> 12) & 0x000f000fu) * t;
+#define STEP4(h, i, x, y, z, w)                                                                    \
+    {                                                                                              \
+        int x0 = x, x1 = y, x2 = z, x3 = w;                                                        \
+        PAIR4(b.a##h.i, s##h, x0, x1, x2, x3)                                                      \
+        PAIR4(b.b##h.i, t##h, x0, x1, x2, x3)                                                      \
+    }
 
-// Products of 16 columns for rows 0..3.
-vec4 half_block(uvec4 a, uvec4 b, uvec4 x)
+// Both halves of the sums of rows 0 and 1 and of rows 2 and 3.
+vec4 unpair(int s, int t)
 {
-    int s = 0, t = 0;
-    PAIR4(a.x, x.x, s) PAIR4(b.x, x.x, t)
-    PAIR4(a.y, x.y, s) PAIR4(b.y, x.y, t)
-    PAIR4(a.z, x.z, s) PAIR4(b.z, x.z, t)
-    PAIR4(a.w, x.w, s) PAIR4(b.w, x.w, t)
     return vec4((s << 16) >> 16, (s + 0x8000) >> 16, (t << 16) >> 16, (t + 0x8000) >> 16);
 }
 
-vec4 block_dot(block_weights b, uint x)
+vec4 block_dot(block_weights b, uint at)
 {
-    uvec4 x0 = LOAD4(acts, x), x1 = LOAD4(acts, x + 1u);
-    vec4 scales = LOADF4(acts, x + 2u); // of columns 0..15, of 16..31, sum of x, unused
-    vec4 t = half_block(b.w0, b.w2, x0) * scales.x + half_block(b.w1, b.w3, x1) * scales.y;
-    return b.d * t + b.m * scales.z;
+    uvec4 p = LOAD4(acts, at), q = LOAD4(acts, at + 1u), r = LOAD4(acts, at + 2u);
+    uvec4 tail = LOAD4(acts, at + 3u);
+    int s0 = int(r.w), t0 = s0, s1 = int(tail.x), t1 = s1;
+    FOR_TENTHS(p, q, r, STEP4)
+    vec3 f = uintBitsToFloat(tail.yzw); // s0, s1, sum of x
+    vec4 centred = unpair(s0, t0) * f.x + unpair(s1, t1) * f.y;
+    return b.d * (centred + 8.0 * f.z) + b.m * f.z;
 }
 
 float weight_at(uint at, uint row, uint col)

@@ -68,14 +68,7 @@ vec4 block_dot(block_weights b, uint at)
     uvec4 p = LOAD4(acts, at), q = LOAD4(acts, at + 1u), r = LOAD4(acts, at + 2u);
     ivec4 s0 = ivec4(0), s1 = ivec4(0);
     int sum0 = 0, sum1 = 0;
-    STEP4(0, x, tenth0(p.x), tenth1(p.x), tenth2(p.x), tenth0(p.y))
-    STEP4(0, y, tenth1(p.y), tenth2(p.y), tenth0(p.z), tenth1(p.z))
-    STEP4(0, z, tenth2(p.z), tenth0(p.w), tenth1(p.w), tenth2(p.w))
-    STEP4(0, w, tenth0(q.x), tenth1(q.x), tenth2(q.x), tenth0(q.y))
-    STEP4(1, x, tenth1(q.y), tenth2(q.y), tenth0(q.z), tenth1(q.z))
-    STEP4(1, y, tenth2(q.z), tenth0(q.w), tenth1(q.w), tenth2(q.w))
-    STEP4(1, z, tenth0(r.x), tenth1(r.x), tenth2(r.x), tenth0(r.y))
-    STEP4(1, w, tenth1(r.y), tenth2(r.y), tenth0(r.z), tenth1(r.z))
+    FOR_TENTHS(p, q, r, STEP4)
     float scale = uintBitsToFloat(r.w);
 #ifdef FORMAT_Q8
     return uintBitsToFloat(b.d) * (vec4(s0 + s1) * scale);
