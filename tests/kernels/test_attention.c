@@ -330,10 +330,11 @@ static void attention_case(struct kt *t, const struct attention_case *c)
 }
 
 // Query heads a key/value head, key/value heads, head size, heads and tokens of a tile: those that
-// the engine chooses, each for decode and prefill. A pipeline costs seconds to compile on a
-// software device, so that the large ones run on the first path only.
+// the engine chooses, each for decode and prefill. Pipelines with many queries take seconds to
+// compile on a software device (with shared memory in place of shuffles, ten): they run on the
+// first path only, the small ones on every path.
 static const uint32_t shapes[][5] = {
-    {1, 1, 8, 1, 1},  {1, 8, 8, 1, 6},  {3, 1, 32, 3, 2},  {3, 3, 64, 3, 1},
+    {1, 1, 8, 1, 1},  {1, 2, 32, 1, 2}, {3, 3, 64, 3, 1},  {1, 8, 8, 1, 6},   {3, 1, 32, 3, 2},
     {3, 3, 64, 3, 2}, {8, 1, 64, 8, 1}, {1, 3, 128, 1, 4}, {4, 2, 128, 2, 2},
 };
 
@@ -341,7 +342,7 @@ static void check_attention(struct kt *t)
 {
     static const uint32_t past[] = {0, 30, 31, 32, 33, 63, 64, 100};
     bool first = t->gpu.texel && t->gpu.subgroups && !t->gpu.force_staging;
-    uint32_t n_shapes = first ? 8 : t->gpu.force_staging ? 2 : 4;
+    uint32_t n_shapes = first ? 9 : t->gpu.force_staging ? 2 : t->gpu.subgroups ? 5 : 3;
     for (uint32_t i = 0; i < 8 * n_shapes; i++) { // every shape over every border
         const uint32_t *s = shapes[i / 8];
         struct attention_case c = {.group = s[0],
