@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "base/cancel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@ bool file_read_stream(FILE *f, const char *name, size_t max_bytes, char **out, s
     if (ferror(f) || n > max_bytes) {
         int saved = errno;
         free(buf);
+        if (saved == EINTR && !cancel_check(e)) return false; // ^C while waiting for input
         if (ferror(f)) return err_set(e, ERR_IO, "cannot read %s: %s", name, strerror(saved));
         return err_set(e, ERR_FORMAT, "%s is larger than the %zu bytes that such a file may have",
                        name, max_bytes);
@@ -42,6 +44,7 @@ bool file_read(const char *path, size_t max_bytes, char **out, size_t *size, str
     *out = NULL;
     *size = 0;
     FILE *f = fopen(path, "rb");
+    if (!f && errno == EINTR && !cancel_check(e)) return false; // ^C while waiting for a FIFO
     if (!f) return err_set(e, ERR_IO, "cannot open %s: %s", path, strerror(errno));
     bool ok = file_read_stream(f, path, max_bytes, out, size, e);
     fclose(f);

@@ -176,7 +176,7 @@ static void json_code_point(struct text *t, uint32_t cp, bool ascii)
         text_printf(t, "\\%c", (int)cp);
     else if (cp < 32 && named[cp])
         text_puts(t, named[cp]);
-    else if (cp < 32 || (ascii && cp >= 127 && cp < 0x10000 && cp != 127))
+    else if (cp < 32 || (ascii && cp >= 127 && cp < 0x10000))
         text_printf(t, "\\u%04x", cp);
     else if (ascii && cp >= 0x10000)
         text_printf(t, "\\u%04x\\u%04x", 0xd800 + ((cp - 0x10000) >> 10),

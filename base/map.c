@@ -11,7 +11,7 @@
 bool map_open(const char *path, struct file_map *out, struct err *e)
 {
     *out = (struct file_map){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // does not wait for a FIFO's writer
     if (fd < 0) return err_set(e, ERR_IO, "cannot open %s: %s", path, strerror(errno));
     struct stat st;
     void *data = NULL;
