@@ -40,18 +40,20 @@ static const struct option long_options[] = {
 
 static void print_help(void)
 {
-    printf("usage: lectern study [MODEL] [OPTION]...\n\n"
-           "Measures this machine, scores the model within a time budget, and writes a\n"
-           "learning plan made from both: hardware.json, results.json, plan.json, prompt.txt\n"
-           "and plan.pdf.\n\n"
-           "  --out DIR       where everything goes (lectern-plan)\n"
-           "  --minutes N     time for the scores (5)\n"
-           "  --limit N       instead: the first N items of each task, of each mmlu subject\n"
-           "  --tasks LIST    of mmlu, gsm8k, gsm8k_cot, humaneval (mmlu,gsm8k,humaneval)\n"
-           "  --data DIR      official files (default: the bundled sets)\n"
-           "  --resume        go on with the interrupted study in --out\n"
-           "  --allow-unsafe  run generated programs even where no sandbox is to be had\n"
-           "  --font-dir DIR  where the PDF's fonts are\n\n" APP_LEARNER_HELP "\n" APP_ENGINE_HELP);
+    printf(
+        "usage: lectern study [MODEL] [OPTION]...\n\n"
+        "Measures this machine, scores the model within a time budget, and writes a\n"
+        "learning plan made from both: hardware.json, results.json, plan.json, prompt.txt\n"
+        "and plan.pdf.\n\n"
+        "  --out DIR       where everything goes (lectern-plan)\n"
+        "  --minutes N     time for the scores (5)\n"
+        "  --limit N       instead: the first N items of each task, of each mmlu subject\n"
+        "  --tasks LIST    of mmlu, gsm8k, gsm8k_cot, humaneval (mmlu,gsm8k,humaneval)\n"
+        "  --data DIR      official files (default: HumanEval as fetched by tools/setup.sh where\n"
+        "                  it is, else the bundled sets)\n"
+        "  --resume        go on with the interrupted study in --out\n"
+        "  --allow-unsafe  run generated programs even where no sandbox is to be had\n"
+        "  --font-dir DIR  where the PDF's fonts are\n\n" APP_LEARNER_HELP "\n" APP_ENGINE_HELP);
 }
 
 struct study {
@@ -59,7 +61,7 @@ struct study {
     struct learner_options learner;
     struct eval_params eval;
     const char *model, *out, *fonts;
-    char hardware[4096], plan[4096], pdf[4096];
+    char hardware[4096], plan[4096], pdf[4096], fetched[4096];
 };
 
 static bool take(struct study *s, int c, const char *arg, struct err *e)
@@ -154,6 +156,10 @@ static bool study(struct study *s, struct err *e)
     struct progress *pr = &s->engine.progress;
     double start = clock_s();
     learner_default(&learner);
+    char cache[2048];
+    if (file_cache_dir(cache, sizeof cache, NULL) &&
+        file_path(s->fetched, sizeof s->fetched, NULL, "%s/data/official", cache))
+        s->eval.fetched_dir = s->fetched;
     if (!learner_options_apply(&s->learner, &learner, e) || !file_mkdirs(s->out, e) ||
         !file_path(s->hardware, sizeof s->hardware, e, "%s/hardware.json", s->out) ||
         !file_path(s->plan, sizeof s->plan, e, "%s/plan.json", s->out) ||

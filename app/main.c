@@ -3,8 +3,10 @@
 #include "base/cancel.h"
 
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct app_command commands[] = {
     {"study", "measure, score and plan: the whole way to plan.pdf", cmd_study},
@@ -32,8 +34,19 @@ static void print_help(FILE *f)
                "Start with: lectern study\n");
 }
 
+// A mapped model that shrinks or whose disk fails while it is read: nothing can go on.
+static void on_bus_error(int sig)
+{
+    static const char sentence[] =
+        "lectern: a file became shorter or unreadable while it was read; fetch it again\n";
+    (void)sig;
+    if (write(STDERR_FILENO, sentence, sizeof sentence - 1) < 0) _exit(APP_FAILED);
+    _exit(APP_FAILED);
+}
+
 int main(int argc, char **argv)
 {
+    signal(SIGBUS, on_bus_error);
     setlocale(LC_CTYPE, ""); // line editing needs it; numbers stay in the C locale
     cancel_install();
     const char *name = argc > 1 ? argv[1] : "--help";

@@ -133,8 +133,10 @@ bool eval_write_prompts(const char *tasks, const char *data_dir, uint64_t seed, 
 // ---------------------------------------------------------------------------------- the runner
 
 struct eval_params {
-    const char *tasks;      // "mmlu,gsm8k,humaneval", each at most once
-    const char *data_dir;   // official layout; NULL: the bundled sets
+    const char *tasks;    // "mmlu,gsm8k,humaneval", each at most once
+    const char *data_dir; // official layout; NULL: the bundled sets
+    const char
+        *fetched_dir;       // the same; used without data_dir for the sets that it has; may be NULL
     const char *out_dir;    // made when missing
     const char *model_path; // for the record and for --resume's check
     double minutes;         // for all tasks together; 0: no time limit
@@ -159,7 +161,7 @@ struct eval_report {
     struct eval_score scores[EVAL_MAX_TASKS * EVAL_MAX_FILTERS];
     size_t n;
     bool complete;
-    char results_path[4096]; // OUT/results.json
+    char results_path[4096];         // OUT/results.json
     char notes[EVAL_MAX_TASKS][256]; // "gsm8k: words that belong beside the score", each once
     size_t n_notes;
 };

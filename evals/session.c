@@ -150,10 +150,26 @@ static bool set_aside(const char *out_dir, const char *path, struct err *e)
     return err_set(e, ERR_IO, "cannot rename %s: %s", path, strerror(errno));
 }
 
+// The folder that was asked for; else what was fetched, where it has this set; else the bundled
+// one.
+static bool load_set(const struct eval_task *t, const struct eval_params *p, struct eval_set *out,
+                     struct err *e)
+{
+    struct err missing = {0};
+    if (!p->data_dir && p->fetched_dir) {
+        if (eval_set_load(t, p->fetched_dir, p->seed, out, &missing)) return true;
+        if (missing.code != ERR_IO) { // there, but damaged
+            *e = missing;
+            return false;
+        }
+    }
+    return eval_set_load(t, p->data_dir, p->seed, out, e);
+}
+
 static bool open_task(struct session *s, struct task_run *t, const char *date, struct err *e)
 {
     const struct eval_params *p = &s->run.params;
-    if (!eval_set_load(t->task, p->data_dir, p->seed, &t->set, e)) return false;
+    if (!load_set(t->task, p, &t->set, e)) return false;
     t->results = calloc(t->set.n, sizeof *t->results);
     t->order = calloc(t->set.n, sizeof *t->order);
     if (!t->results || !t->order) return err_nomem(e, "results", t->set.n * sizeof *t->results);
