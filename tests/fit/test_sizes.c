@@ -72,6 +72,31 @@ static void test_golden_bits(void **state)
     }
 }
 
+// Models whose rules differ: odd numbers of layers, 80 layers with shared values, rows that are not
+// multiples of 256, a tied output.
+static void test_golden_models(void **state)
+{
+    static const struct {
+        const char *model;
+        enum fit_quant q;
+        double bits;
+    } golden[] = {
+        {"Llama 3.1 405B", FIT_Q4_K_M, 4.791}, {"Llama 3.1 70B", FIT_Q4_K_M, 4.820},
+        {"Llama 3.1 8B", FIT_Q3_K_M, 3.996},   {"Llama 2 7B", FIT_Q2_K, 3.006},
+        {"SmolLM2 135M", FIT_Q4_K_M, 6.165},   {"SmolLM2 135M", FIT_Q3_K_M, 5.455},
+        {"Llama 3.2 1B", FIT_Q5_K_M, 5.850},   {"TinyLlama 1.1B", FIT_IQ4_XS, 4.429},
+    };
+    for (size_t i = 0; i < sizeof golden / sizeof golden[0]; i++) {
+        const struct fit_model *m = find(*state, golden[i].model);
+        struct fit_bytes b;
+        fit_weights(m, golden[i].q, &b);
+        double bits = (double)b.file * 8 / (double)m->n_params;
+        if (fabs(bits - golden[i].bits) > 0.5e-3 + 1e-9)
+            fail_msg("%s %s: %.5f bits, expected %.3f", m->name, fit_quant_name(golden[i].q), bits,
+                     golden[i].bits);
+    }
+}
+
 // SmolLM2 135M Q4_1, summed by hand: 30 layers of q and o 576 x 576, k and v 192 x 576, gate, up
 // and down 1536 x 576; 20 bytes a block of 32 columns; tied Q8_0 embedding (576 is not a multiple
 // of 256, so Q6_K falls back), 34 bytes a block.
@@ -183,9 +208,9 @@ static void test_reference_tables(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_params),           cmocka_unit_test(test_golden_bits),
-        cmocka_unit_test(test_by_hand),          cmocka_unit_test(test_order),
-        cmocka_unit_test(test_reference_tables),
+        cmocka_unit_test(test_params),        cmocka_unit_test(test_golden_bits),
+        cmocka_unit_test(test_golden_models), cmocka_unit_test(test_by_hand),
+        cmocka_unit_test(test_order),         cmocka_unit_test(test_reference_tables),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

@@ -150,7 +150,13 @@ static void test_cuts(void **state)
     assert_true(engine_seq_truncate(g, 0, 20, &e));
     run(g, 0, ids + 20, N - 20, LOGITS_ALL, part);
     compare(part, whole + 20 * v, (N - 20) * v, "truncate and continue");
-    // A copied prefix, continued in two sequences of one call.
+    // A copied prefix, continued in two sequences of one call. Both held other tokens before.
+    int32_t others[N];
+    make_ids(others, N, v, 77);
+    for (uint32_t q = 1; q < 3; q++) {
+        assert_true(engine_seq_truncate(g, q, 0, &e));
+        run(g, q, others, N, LOGITS_NONE, NULL);
+    }
     assert_true(engine_seq_copy(g, 1, 0, 33, &e) && engine_seq_copy(g, 2, 0, 31, &e));
     assert_int_equal(engine_seq_len(g, 1), 33);
     struct engine_item items[] = {{1, ids + 33, N - 33, LOGITS_ALL},
@@ -256,12 +262,56 @@ static void test_plan(void **state)
     remove(path);
 }
 
+// ------------------------------------------------------------------------------------ angles
+
+static void angle_is(const struct config *c, uint32_t position, uint32_t pair, double angle,
+                     double gain)
+{
+    float out[256];
+    config_angles(c, position, out);
+    // Computed in double, rounded once to f32.
+    assert_true(fabs((double)out[2 * pair] - gain * cos(angle)) <= 0x1p-24 * gain);
+    assert_true(fabs((double)out[2 * pair + 1] - gain * sin(angle)) <= 0x1p-24 * gain);
+}
+
+// By hand: base 10,000 and 8 rotated dimensions turn pair i by position * 10^-i.
+static void test_angles(void **state)
+{
+    (void)state;
+    struct config c = {.head_dim = 12, .n_rot = 8, .rope_theta = 10000, .rope_factor = 1};
+    angle_is(&c, 3, 0, 3, 1);
+    angle_is(&c, 3, 1, 0.3, 1);
+    angle_is(&c, 3000, 3, 3, 1);
+    angle_is(&c, 3, 5, 0, 1); // beyond the rotated dimensions
+    c.has_rope_freqs = true;
+    for (int i = 0; i < 4; i++)
+        c.rope_freqs[i] = (float)(1 << i);
+    angle_is(&c, 3, 0, 3, 1);
+    angle_is(&c, 3, 2, 0.03 / 4, 1);
+    c.has_rope_freqs = false;
+    c.scaling = ROPE_LINEAR;
+    c.rope_factor = 4;
+    angle_is(&c, 3, 1, 0.3 / 4, 1);
+    // YaRN, 2,048 positions of training: the first wave (2 pi positions long) keeps its frequency,
+    // the last one (54,000 positions long) is stretched by the factor.
+    c = (struct config){.head_dim = 128,
+                        .n_rot = 128,
+                        .rope_theta = 10000,
+                        .scaling = ROPE_YARN,
+                        .rope_factor = 4,
+                        .rope_orig_ctx = 2048};
+    double gain = 1 + 0.1 * log(4);
+    angle_is(&c, 100, 0, 100, gain);
+    angle_is(&c, 100, 63, 100 * pow(10000, -126.0 / 128) / 4, gain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reference), cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_f16_cache), cmocka_unit_test(test_cuts),
         cmocka_unit_test(test_errors),    cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_angles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
