@@ -193,14 +193,14 @@ bool meant_for(const struct build *b, const cJSON *obj)
                  learner_goal_name(b->learner->goal));
 }
 
-void clean_text(char *out, size_t room, const char *text)
+static void clean(char *out, size_t room, const char *text, bool lines)
 {
     size_t n = strlen(text), used = 0;
     for (size_t i = 0; i < n;) {
         uint32_t cp;
         char utf8[4];
         i += utf8_decode(text + i, n - i, &cp);
-        if (cp < 32 || (cp >= 127 && cp < 160)) cp = ' ';
+        if ((cp < 32 && !(lines && cp == '\n')) || (cp >= 127 && cp < 160)) cp = ' ';
         if (cp == '`') cp = '\'';
         if (cp == '{') cp = '(';
         if (cp == '}') cp = ')';
@@ -210,4 +210,14 @@ void clean_text(char *out, size_t room, const char *text)
         used += len;
     }
     out[used] = '\0';
+}
+
+void clean_text(char *out, size_t room, const char *text)
+{
+    clean(out, room, text, false);
+}
+
+void clean_code(char *out, size_t room, const char *text)
+{
+    clean(out, room, text, true);
 }

@@ -51,5 +51,7 @@ bool meant_for(const struct build *b, const cJSON *obj);
 // Text from a file, made harmless: control characters become spaces, backquotes apostrophes,
 // braces parentheses; cut at a character before room bytes.
 void clean_text(char *out, size_t room, const char *text);
+// The same, but lines stay lines.
+void clean_code(char *out, size_t room, const char *text);
 
 #endif

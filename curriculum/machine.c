@@ -233,7 +233,8 @@ static void failure_entry(struct build *b, cJSON *list, const cJSON *x)
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const char *value = json_string_or(x, keys[i], NULL);
         if (!value && i == 1) continue; // only mmlu has subjects
-        clean_text(text, sizeof text, value ? value : "");
+        bool program = i == 2 && !strcmp(json_string_or(x, "task", ""), "humaneval");
+        (program ? clean_code : clean_text)(text, sizeof text, value ? value : "");
         put_str(b, o, keys[i], text);
     }
 }

@@ -63,7 +63,10 @@ static void code_item(struct doc *d, const char *text, size_t n, bool first, con
 
 static void code_line(struct doc *d, const char *line, bool shell)
 {
-    double indent = 0, char_width = doc_measure(d, FONT_CODE, doc_type(ST_COMMAND)->size, "m");
+    double char_width = doc_measure(d, FONT_CODE, doc_type(ST_COMMAND)->size, "m");
+    size_t spaces = strspn(line, " ");
+    double own = (double)spaces * char_width, indent = own < d->width / 2 ? own : 0;
+    line += spaces;
     for (bool first = true; *line || first; first = false) {
         double room = d->width - indent;
         size_t n = strlen(line), fit;
@@ -89,7 +92,7 @@ static void code_line(struct doc *d, const char *line, bool shell)
             code_item(d, line, fit, first, "\xe2\x86\xa9", indent); // U+21A9
             line += fit;
         }
-        indent = 4 * char_width;
+        indent += first ? 4 * char_width : 0;
     }
 }
 
@@ -106,7 +109,7 @@ void doc_code(struct doc *d, const char *text, bool shell)
     d->pending_space += 5;
     doc_frame_begin(d, DOC_TINT, false);
     code_edge(d, true);
-    for (const char *p = text; *p;) {
+    for (const char *p = text + strspn(text, "\n"); *p;) {
         size_t n = strcspn(p, "\n");
         code_line(d, layout_keep(d, p, n), shell);
         p += n + (p[n] == '\n');

@@ -102,7 +102,12 @@ static void failures(struct plan *p, const cJSON *list)
         const char *head = doc_printf(p->doc, "%s%s%s", report_task_name(report_str(f, "task")),
                                       category[0] ? ": " : "", category);
         doc_text(p->doc, &(struct para){.style = ST_H3, .keep_next = true}, head);
-        failure_line(p, "Asked", report_str(f, "question"), true);
+        if (strchr(report_str(f, "question"), '\n')) { // a program
+            failure_line(p, "Asked", "To complete this program:", true);
+            doc_code(p->doc, report_str(f, "question"), false);
+        } else {
+            failure_line(p, "Asked", report_str(f, "question"), true);
+        }
         failure_line(p, "Right answer", report_str(f, "expected"), true);
         failure_line(p, "It answered", report_str(f, "got"), false);
     }
