@@ -178,8 +178,11 @@ bool forward_create(struct gpu *gpu, const struct config *c, const struct weight
     kernels_init(&out->kernels, gpu);
     out->kv_dim = (uint32_t)size_align(c->head_dim, 64);
     out->q_scale = (float)(1 / sqrt((double)c->head_dim));
-    out->group_heads = heads_a_tile(c->n_heads / c->n_kv_heads);
-    out->tile_tokens = max_u32(1, (c->head_dim <= 64 ? 6 : 4) / out->group_heads);
+    out->group_heads = out->tile_tokens = 1;
+    if (gpu->subgroups) { // else every exchange costs two barriers, and drivers seconds to compile
+        out->group_heads = heads_a_tile(c->n_heads / c->n_kv_heads);
+        out->tile_tokens = max_u32(1, (c->head_dim <= 64 ? 6 : 4) / out->group_heads);
+    }
     if (!create_scratch(out, e) || !create_tables(out, e) || !create_kv(out, e) ||
         !make_sets(out, e) || !gpu_cmd_create(gpu, &out->cmd, e)) {
         forward_destroy(out);
