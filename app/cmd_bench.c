@@ -32,8 +32,9 @@ struct result {
 static void print_help(void)
 {
     printf("usage: lectern bench [MODEL] [OPTION]...\n\n"
-           "Measures how fast a model reads a prompt (prefill) and writes (decode), and how fast\n"
-           "the matrix-vector kernel reads weights. Median of the runs, (lowest to highest).\n\n"
+           "Measures how fast a model reads a prompt (prefill) and writes (decode), and how\n"
+           "fast the matrix-vector kernel reads weights. Median of the runs, (lowest to\n"
+           "highest).\n\n"
            "  --prefill N,N   prompt lengths (default 128,512; 0: none)\n"
            "  --decode N      tokens written from an empty context (default 64; 0: none)\n"
            "  --runs N        runs of each (default 5)\n"
@@ -158,10 +159,11 @@ int cmd_bench(int argc, char **argv)
     struct err e = {0};
     bool ok = true;
     app_engine_init(&r.a);
-    for (int c; (c = getopt_long(argc, argv, "h", long_options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1;) {
         switch (c) {
         case 'h': print_help(); return APP_OK;
-        case '?': return app_usage("bench", "the options were not understood");
+        case '?':
+        case ':': return app_bad_option("bench", c, argv);
         case OPT_JSON: r.json = true; break;
         case OPT_PREFILL: ok = parse_sizes(optarg, &r, &e); break;
         case OPT_DECODE: ok = app_parse_u32("--decode", optarg, 0, 131072, &r.decode, &e); break;

@@ -105,11 +105,11 @@ static bool render(struct chat *c, struct tokens *ids, struct err *e)
     }
 }
 
-static void print_piece(void *ctx, const char *text, size_t size)
+static bool print_piece(void *ctx, const char *text, size_t size, struct err *e)
 {
     text_add(ctx, text, size);
     fwrite(text, 1, size, stdout);
-    fflush(stdout);
+    return app_flush(e);
 }
 
 // Runs the tokens behind the common prefix and prints the answer. *said is the answer's text.
@@ -234,12 +234,12 @@ int cmd_chat(int argc, char **argv)
     struct err e = {0};
     const char *model;
     app_engine_init(&c.engine);
-    for (int k; (k = getopt_long(argc, argv, "n:h", long_options, NULL)) != -1;) {
+    for (int k; (k = getopt_long(argc, argv, ":n:h", long_options, NULL)) != -1;) {
         if (k == 'h') {
             print_help();
             return APP_OK;
         }
-        if (k == '?') return app_usage("chat", "the options were not understood");
+        if (k == '?' || k == ':') return app_bad_option("chat", k, argv);
         if (!take(&c, k, optarg, &e)) return app_usage("chat", "%s", e.msg);
     }
     int status = app_one_model("chat", argc, argv, &model);

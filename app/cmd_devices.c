@@ -26,9 +26,9 @@ struct request {
 static void print_help(void)
 {
     printf("usage: lectern devices [--json] [--measure] [--out FILE] [MODEL] [OPTION]...\n\n"
-           "Lists the Vulkan devices of this machine. With --measure, --out or a MODEL it also\n"
-           "loads the model, measures its speed (about ten seconds) and makes the hardware\n"
-           "profile (fit/README.md): device, host, speeds, and which Llama fits.\n\n"
+           "Lists the Vulkan devices of this machine. With --measure, --out or a MODEL it\n"
+           "also loads the model, measures its speed (about ten seconds) and makes the\n"
+           "hardware profile (fit/README.md): device, host, speeds, and which Llama fits.\n\n"
            "  --json          JSON on standard output: the devices, or the profile\n"
            "  --measure       measure with the default model\n"
            "  --out FILE      measure, and write the profile to FILE (hardware.json)\n\n"
@@ -142,12 +142,12 @@ int cmd_devices(int argc, char **argv)
     struct request r = {0};
     struct err e = {0};
     app_engine_init(&r.a);
-    for (int c; (c = getopt_long(argc, argv, "h", long_options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1;) {
         if (c == 'h') {
             print_help();
             return APP_OK;
         }
-        if (c == '?') return app_usage("devices", "the options were not understood");
+        if (c == '?' || c == ':') return app_bad_option("devices", c, argv);
         if (c == OPT_JSON)
             r.json = true;
         else if (c == OPT_MEASURE)

@@ -1,10 +1,8 @@
 // lectern eval: scores a model, or writes the prompts only.
-#include "app/app.h"
+#include "app/options.h"
 #include "base/file.h"
-#include "engine/engine.h"
 #include "evals/eval.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,75 +10,57 @@
 static const char help[] =
     "usage: lectern eval [MODEL] [OPTION]...\n"
     "\n"
-    "Scores MODEL (a path or a name in the cache; left out: the default model) and writes\n"
-    "results.json and samples_*.jsonl.\n"
+    "Scores MODEL (a path or a name in the cache; left out: the default model) and\n"
+    "writes results.json and samples_*.jsonl.\n"
     "\n"
-    "  --tasks LIST      of mmlu, gsm8k, gsm8k_cot, humaneval (mmlu,gsm8k,humaneval)\n"
-    "  --data DIR        official files: DIR/mmlu, DIR/gsm8k, DIR/humaneval (the bundled\n"
-    "                    sets, written for Lectern)\n"
-    "  --minutes N       as many items as fit in N minutes for all tasks together\n"
-    "  --limit N         the first N items of each task, of each subject for mmlu\n"
-    "  --out DIR         where the results go (lectern-eval)\n"
-    "  --resume          go on with the interrupted run in --out\n"
-    "  --ctx N           longest context in tokens (as trained, at most 4096)\n"
-    "  --kv f16|f32      type of the key and value cache (f16)\n"
-    "  --device D        Vulkan device: its index or a part of its name (the best)\n"
-    "  --seed N          seed of the few-shot draw (1234, as in lm-evaluation-harness)\n"
-    "  --json            print results.json instead of the table\n"
-    "  --allow-unsafe    run generated programs even where no sandbox is to be had\n"
-    "  --prompts-only F  write every item's prompt and its hash to F; needs no model\n"
-    "\n"
-    "Neither --minutes nor --limit: all items. ^C keeps what was scored; go on with --resume.\n";
+    "  --tasks LIST    of mmlu, gsm8k, gsm8k_cot, humaneval (mmlu,gsm8k,humaneval)\n"
+    "  --data DIR      official files: DIR/mmlu, DIR/gsm8k, DIR/humaneval (the\n"
+    "                  bundled sets, written for Lectern)\n"
+    "  --minutes N     as many items as fit in N minutes for all tasks together\n"
+    "  --limit N       the first N items of each task, of each subject for mmlu\n"
+    "  --out DIR       where the results go (lectern-eval)\n"
+    "  --resume        go on with the interrupted run in --out\n"
+    "  --seed N        seed of the few-shot draw (1234, as in lm-evaluation-harness)\n"
+    "  --json          print results.json instead of the table\n"
+    "  --allow-unsafe  run generated programs even where no sandbox is to be had\n"
+    "  --prompts-only F  write every item's prompt and its hash to F; needs no "
+    "model\n" APP_ENGINE_HELP "\n"
+    "Neither --minutes nor --limit: all items. ^C keeps what was scored; go on with\n"
+    "--resume.\n";
 
 struct eval_options {
+    struct app_engine engine;
     const char *model, *prompts;
     struct eval_params p;
-    struct engine_params engine;
     bool json;
 };
 
 enum {
-    OPT_TASKS = 256,
+    OPT_TASKS = OPT_OWN,
     OPT_DATA,
     OPT_MINUTES,
     OPT_LIMIT,
     OPT_OUT,
     OPT_RESUME,
-    OPT_CTX,
-    OPT_KV,
-    OPT_DEVICE,
-    OPT_SEED,
     OPT_JSON,
     OPT_UNSAFE,
     OPT_PROMPTS
 };
 
 static const struct option long_options[] = {
+    APP_ENGINE_OPTIONS,
     {"tasks", required_argument, NULL, OPT_TASKS},
     {"data", required_argument, NULL, OPT_DATA},
     {"minutes", required_argument, NULL, OPT_MINUTES},
     {"limit", required_argument, NULL, OPT_LIMIT},
     {"out", required_argument, NULL, OPT_OUT},
     {"resume", no_argument, NULL, OPT_RESUME},
-    {"ctx", required_argument, NULL, OPT_CTX},
-    {"kv", required_argument, NULL, OPT_KV},
-    {"device", required_argument, NULL, OPT_DEVICE},
     {"seed", required_argument, NULL, OPT_SEED},
     {"json", no_argument, NULL, OPT_JSON},
     {"allow-unsafe", no_argument, NULL, OPT_UNSAFE},
     {"prompts-only", required_argument, NULL, OPT_PROMPTS},
-    {"help", no_argument, NULL, 'h'},
     {0},
 };
-
-static bool parse_kv(const char *text, struct eval_options *o, struct err *e)
-{
-    if (strcmp(text, "f16") != 0 && strcmp(text, "f32") != 0)
-        return err_set(e, ERR_ARG, "--kv is f16 or f32, not '%s'", text);
-    o->engine.kv = text[1] == '3' ? ENGINE_KV_F32 : ENGINE_KV_F16;
-    o->p.kv = text;
-    return true;
-}
 
 static bool parse_option(int c, struct eval_options *o, struct err *e)
 {
@@ -92,9 +72,6 @@ static bool parse_option(int c, struct eval_options *o, struct err *e)
     case OPT_LIMIT: return app_parse_u32("--limit", optarg, 1, 1000000, &o->p.limit, e);
     case OPT_OUT: o->p.out_dir = optarg; return true;
     case OPT_RESUME: o->p.resume = true; return true;
-    case OPT_CTX: return app_parse_u32("--ctx", optarg, 16, 1u << 20, &o->engine.n_ctx, e);
-    case OPT_KV: return parse_kv(optarg, o, e);
-    case OPT_DEVICE: o->engine.device = optarg; return true;
     case OPT_SEED:
         if (!app_parse_u32("--seed", optarg, 0, 4294967295u, &seed, e)) return false;
         o->p.seed = seed;
@@ -102,21 +79,8 @@ static bool parse_option(int c, struct eval_options *o, struct err *e)
     case OPT_JSON: o->json = true; return true;
     case OPT_UNSAFE: o->p.allow_unsafe = true; return true;
     case OPT_PROMPTS: o->prompts = optarg; return true;
-    default: return err_set(e, ERR_ARG, "unknown option or missing value");
+    default: return app_engine_option(&o->engine, c, optarg, e);
     }
-}
-
-// The shared shots and several answers at once where memory allows it, else one after the other.
-static bool open_engine(struct engine_params *p, struct engine **g, struct err *e)
-{
-    static const uint32_t tries[] = {EVAL_ENGINE_SEQS, 2, 1};
-    for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
-        *e = (struct err){0};
-        p->n_seqs = tries[i];
-        if (engine_open(p, g, e)) return true;
-        if (e->code != ERR_MEMORY) return false;
-    }
-    return false;
 }
 
 static bool print_report(const struct eval_options *o, const struct eval_report *r, struct err *e)
@@ -139,15 +103,11 @@ static int score(struct eval_options *o)
 {
     struct err e = {0}, print_e = {0};
     struct engine *g = NULL;
-    struct progress pr;
     struct eval_report report = {0};
-    char path[4096];
-    progress_init(&pr, true);
-    o->engine.progress = &pr;
-    o->engine.model_path = o->p.model_path = path;
-    if (!app_model_path(o->model, path, sizeof path, &e) || !open_engine(&o->engine, &g, &e))
-        return app_fail(&e);
-    bool ok = eval_run(g, &o->p, &pr, &report, &e);
+    if (!app_engine_open_eval(&o->engine, o->model, &g, &e)) return app_fail(&e);
+    o->p.model_path = o->engine.path;
+    o->p.kv = o->engine.p.kv == ENGINE_KV_F32 ? "f32" : "f16";
+    bool ok = eval_run(g, &o->p, &o->engine.progress, &report, &e);
     engine_close(g);
     bool printed = !report.n || print_report(o, &report, &print_e);
     if (!ok && e.code == ERR_CANCELLED)
@@ -162,22 +122,20 @@ int cmd_eval(int argc, char **argv)
     struct err e = {0};
     struct eval_options o = {.p = {.tasks = "mmlu,gsm8k,humaneval",
                                    .out_dir = "lectern-eval",
-                                   .seed = EVAL_DEFAULT_SEED,
-                                   .kv = "f16"}};
+                                   .seed = EVAL_DEFAULT_SEED}};
     const struct eval_task *list[EVAL_MAX_TASKS];
     size_t n;
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, "h", long_options, NULL)) != -1;) {
+    app_engine_init(&o.engine);
+    for (int c; (c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1;) {
         if (c == 'h') {
             fputs(help, stdout);
             return APP_OK;
         }
-        if (c == '?')
-            return app_usage("eval", "'%s' is unknown or lacks its value", argv[optind - 1]);
+        if (c == '?' || c == ':') return app_bad_option("eval", c, argv);
         if (!parse_option(c, &o, &e)) return app_usage("eval", "%s", e.msg);
     }
-    if (optind < argc) o.model = argv[optind++];
-    if (optind < argc) return app_usage("eval", "'%s' is one argument too many", argv[optind]);
+    int status = app_one_model("eval", argc, argv, &o.model);
+    if (status != APP_OK) return status;
     if (!eval_parse_tasks(o.p.tasks, list, &n, &e)) return app_usage("eval", "%s", e.msg);
     if (o.p.minutes > 0 && o.p.limit)
         return app_usage("eval", "--minutes and --limit exclude each other");

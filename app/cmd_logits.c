@@ -19,8 +19,8 @@ static void print_help(void)
 {
     printf("usage: lectern logits [MODEL] --tokens 1,5,7 [--all-positions] [OPTION]...\n\n"
            "Prints {\"tokens\":[...],\"logits\":[...]}: one number a vocabulary entry, for the\n"
-           "token behind the last one. With --all-positions logits is an array of such arrays,\n"
-           "one a position.\n\n"
+           "token behind the last one. With --all-positions logits is an array of such\n"
+           "arrays, one a position.\n\n"
            "  --tokens 1,5,7  token ids (lectern tokenize makes them)\n"
            "  --all-positions every position, not only the last\n" APP_ENGINE_HELP);
 }
@@ -71,12 +71,12 @@ int cmd_logits(int argc, char **argv)
     const char *tokens = NULL, *model;
     bool all = false;
     app_engine_init(&a);
-    for (int c; (c = getopt_long(argc, argv, "h", long_options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1;) {
         if (c == 'h') {
             print_help();
             return APP_OK;
         }
-        if (c == '?') return app_usage("logits", "the options were not understood");
+        if (c == '?' || c == ':') return app_bad_option("logits", c, argv);
         if (c == OPT_TOKENS)
             tokens = optarg;
         else if (c == OPT_ALL)

@@ -1,6 +1,6 @@
 // lectern plan: learner.json, prompt.txt and plan.json from what is known.
-#include "app/app.h"
 #include "app/learner_options.h"
+#include "app/options.h"
 #include "curriculum/plan.h"
 
 #include <getopt.h>
@@ -9,13 +9,13 @@
 
 static const char help[] =
     "usage: lectern plan [OPTION]... --out DIR\n\n"
-    "Writes DIR/learner.json, DIR/prompt.txt and DIR/plan.json. What is not given is not\n"
-    "measured, and the plan says so.\n\n"
+    "Writes DIR/learner.json, DIR/prompt.txt and DIR/plan.json. What is not given is\n"
+    "not measured, and the plan says so.\n\n"
     "  --results FILE  results.json of lectern eval or study\n"
     "  --hardware FILE hardware.json of lectern devices or study\n"
     "  --out DIR       where to write; made when it is missing\n\n" APP_LEARNER_HELP;
 
-enum { OPT_RESULTS = 1, OPT_HARDWARE, OPT_OUT };
+enum { OPT_RESULTS = OPT_OWN, OPT_HARDWARE, OPT_OUT };
 
 static const struct option long_options[] = {
     {"results", required_argument, NULL, OPT_RESULTS},
@@ -55,14 +55,14 @@ int cmd_plan(int argc, char **argv)
 {
     struct plan_options o = {0};
     struct err e = {0};
-    for (int c; (c = getopt_long(argc, argv, "h", long_options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1;) {
         if (learner_option(&o.learner, c, optarg)) continue;
         switch (c) {
         case OPT_RESULTS: o.results = optarg; break;
         case OPT_HARDWARE: o.hardware = optarg; break;
         case OPT_OUT: o.out = optarg; break;
         case 'h': fputs(help, stdout); return app_flush(&e) ? APP_OK : app_fail(&e);
-        default: return app_usage("plan", "the options were not understood");
+        default: return app_bad_option("plan", c, argv);
         }
     }
     if (optind < argc) return app_usage("plan", "'%s' is one word too many", argv[optind]);

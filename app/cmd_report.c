@@ -1,5 +1,5 @@
 // lectern report: plan.json to plan.pdf.
-#include "app/app.h"
+#include "app/options.h"
 #include "base/json.h"
 #include "reports/plan_report.h"
 
@@ -13,8 +13,8 @@ static void print_usage(FILE *f)
                "Sets a plan as a PDF (A4). The same plan and fonts give the same bytes.\n\n"
                "  --plan FILE     the plan, made by `lectern plan` (plan.json)\n"
                "  --out FILE      the PDF, written whole or not at all (plan.pdf)\n"
-               "  --font-dir DIR  look here first for Lato or Carlito, JetBrains Mono and DejaVu;\n"
-               "                  LECTERN_FONT_DIR does the same\n"
+               "  --font-dir DIR  look here first for Lato or Carlito, JetBrains Mono and\n"
+               "                  DejaVu; LECTERN_FONT_DIR does the same\n"
                "  -h, --help      this text\n\n"
                "SOURCE_DATE_EPOCH sets the PDF's creation date; else it is the plan's start.\n");
 }
@@ -29,16 +29,13 @@ int cmd_report(int argc, char **argv)
     const char *plan_path = "plan.json", *out = "plan.pdf";
     struct report_params params = {0};
     struct err e = {0};
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
         switch (c) {
         case 'p': plan_path = optarg; break;
         case 'o': out = optarg; break;
         case 'f': params.font_dir = optarg; break;
         case 'h': print_usage(stdout); return APP_OK;
-        default:
-            return app_usage("report", "%s is not an option, or its value is missing",
-                             argv[optind - 1]);
+        default: return app_bad_option("report", c, argv);
         }
     }
     if (optind < argc) return app_usage("report", "'%s' is one word too many", argv[optind]);

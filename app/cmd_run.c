@@ -62,19 +62,21 @@ static bool take(struct options *o, int c, const char *arg, struct err *e)
     }
 }
 
+static bool token_ids(const char *list, struct tokens *out, struct err *e)
+{
+    int *ids;
+    size_t n;
+    if (!app_parse_ids(list, &ids, &n, e)) return false;
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = tokens_push(out, ids[i], e);
+    free(ids);
+    return ok;
+}
+
 static bool prompt_ids(const struct options *o, const struct vocab *v, struct tokens *out,
                        struct err *e)
 {
-    if (o->tokens) {
-        int *ids;
-        size_t n;
-        if (!app_parse_ids(o->tokens, &ids, &n, e)) return false;
-        bool ok = true;
-        for (size_t i = 0; ok && i < n; i++)
-            ok = tokens_push(out, ids[i], e);
-        free(ids);
-        return ok;
-    }
     char *read = NULL, *rendered = NULL;
     size_t size = o->prompt ? strlen(o->prompt) : 0;
     const char *text = o->prompt;
@@ -97,21 +99,19 @@ static bool prompt_ids(const struct options *o, const struct vocab *v, struct to
     return ok;
 }
 
-static void print_piece(void *ctx, const char *text, size_t size)
+static bool print_piece(void *ctx, const char *text, size_t size, struct err *e)
 {
     (void)ctx;
     fwrite(text, 1, size, stdout);
-    fflush(stdout);
+    return app_flush(e);
 }
 
-static void print_json(const struct vocab *v, const struct options *o, size_t n_prompt,
-                       const struct generate_result *r)
+static void print_json(const struct vocab *v, size_t n_prompt, const struct generate_result *r)
 {
     struct text t = {0};
     char *text = NULL;
     size_t size = 0;
     struct err ignored;
-    (void)o;
     text_puts(&t, "{\"ids\":[");
     for (size_t i = 0; i < r->ids.n; i++)
         text_printf(&t, "%s%d", i ? "," : "", r->ids.ids[i]);
@@ -133,29 +133,28 @@ static void print_json(const struct vocab *v, const struct options *o, size_t n_
     free(text);
 }
 
-static bool run(struct options *o, struct err *e)
+// prompt: the ids of --tokens, else empty.
+static bool run(struct options *o, struct tokens *prompt, struct err *e)
 {
     struct engine *g;
-    struct tokens prompt = {0};
     struct generate_result r = {0};
     struct sampler sampler;
     if (!app_engine_open(&o->engine, o->model, &g, e)) return false;
     sampler_init(&sampler, &o->sampling);
-    bool ok = prompt_ids(o, engine_vocab(g), &prompt, e);
+    bool ok = o->tokens || prompt_ids(o, engine_vocab(g), prompt, e);
     if (ok) {
         struct generate_params p = {
-            .prompt = prompt.ids,
-            .n_prompt = prompt.n,
+            .prompt = prompt->ids,
+            .n_prompt = prompt->n,
             .max_new = o->max_new,
             .ignore_eog = o->ignore_eos,
             .sampler = &sampler,
             .on_text = o->json ? NULL : print_piece,
         };
         ok = generate(g, &p, &r, e);
-        if (ok && o->json) print_json(engine_vocab(g), o, prompt.n, &r);
+        if (ok && o->json) print_json(engine_vocab(g), prompt->n, &r);
         if (!o->json && r.ids.n) printf("\n");
     }
-    tokens_free(&prompt);
     tokens_free(&r.ids);
     engine_close(g);
     return ok && app_flush(e);
@@ -166,15 +165,21 @@ int cmd_run(int argc, char **argv)
     struct options o = {.max_new = 256, .sampling = {.top_p = 1}};
     struct err e = {0};
     app_engine_init(&o.engine);
-    for (int c; (c = getopt_long(argc, argv, "p:n:h", long_options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, ":p:n:h", long_options, NULL)) != -1;) {
         if (c == 'h') {
             print_help();
             return APP_OK;
         }
-        if (c == '?') return app_usage("run", "the options were not understood");
+        if (c == '?' || c == ':') return app_bad_option("run", c, argv);
         if (!take(&o, c, optarg, &e)) return app_usage("run", "%s", e.msg);
     }
     int status = app_one_model("run", argc, argv, &o.model);
     if (status != APP_OK) return status;
-    return run(&o, &e) ? APP_OK : app_fail(&e);
+    if (o.tokens && (o.prompt || o.chat))
+        return app_usage("run", "--tokens takes the place of a prompt: leave out -p and --chat");
+    struct tokens prompt = {0};
+    if (o.tokens && !token_ids(o.tokens, &prompt, &e)) return app_usage("run", "%s", e.msg);
+    bool ok = run(&o, &prompt, &e);
+    tokens_free(&prompt);
+    return ok ? APP_OK : app_fail(&e);
 }

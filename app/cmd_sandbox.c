@@ -112,8 +112,10 @@ int cmd_sandbox(int argc, char **argv)
     int status;
     if (!parse(argc, argv, &o, &status)) return status;
     bool is_stdin = !strcmp(o.path, "-");
-    bool ok = file_read(is_stdin ? "/dev/stdin" : o.path, MAX_PROGRAM_BYTES, &program, &size, &e) &&
-              sandbox_open(&o.open, &sb, &e);
+    bool ok =
+        is_stdin ? file_read_stream(stdin, "standard input", MAX_PROGRAM_BYTES, &program, &size, &e)
+                 : file_read(o.path, MAX_PROGRAM_BYTES, &program, &size, &e);
+    ok = ok && sandbox_open(&o.open, &sb, &e);
     if (ok) {
         struct sandbox_params p = {
             .program = program, .size = size, .timeout_s = o.timeout_s, .as_main = o.as_main};

@@ -40,20 +40,19 @@ static const struct option long_options[] = {
 
 static void print_help(void)
 {
-    printf(
-        "usage: lectern study [MODEL] [OPTION]...\n\n"
-        "Measures this machine, scores the model within a time budget, and writes a\n"
-        "learning plan made from both: hardware.json, results.json, plan.json, prompt.txt\n"
-        "and plan.pdf.\n\n"
-        "  --out DIR       where everything goes (lectern-plan)\n"
-        "  --minutes N     time for the scores (5)\n"
-        "  --limit N       instead: the first N items of each task, of each mmlu subject\n"
-        "  --tasks LIST    of mmlu, gsm8k, gsm8k_cot, humaneval (mmlu,gsm8k,humaneval)\n"
-        "  --data DIR      official files (default: HumanEval as fetched by tools/setup.sh where\n"
-        "                  it is, else the bundled sets)\n"
-        "  --resume        go on with the interrupted study in --out\n"
-        "  --allow-unsafe  run generated programs even where no sandbox is to be had\n"
-        "  --font-dir DIR  where the PDF's fonts are\n\n" APP_LEARNER_HELP "\n" APP_ENGINE_HELP);
+    printf("usage: lectern study [MODEL] [OPTION]...\n\n"
+           "Measures this machine, scores the model within a time budget, and writes a\n"
+           "learning plan made from both: hardware.json, results.json, plan.json, prompt.txt\n"
+           "and plan.pdf.\n\n"
+           "  --out DIR       where everything goes (lectern-plan)\n"
+           "  --minutes N     time for the scores (5)\n"
+           "  --limit N       instead: the first N items of each task, of each mmlu subject\n"
+           "  --tasks LIST    of mmlu, gsm8k, gsm8k_cot, humaneval (mmlu,gsm8k,humaneval)\n"
+           "  --data DIR      official files (default: HumanEval from tools/setup.sh\n"
+           "                  where it is, else the bundled sets)\n"
+           "  --resume        go on with the interrupted study in --out\n"
+           "  --allow-unsafe  run generated programs even where no sandbox is to be had\n"
+           "  --font-dir DIR  where the PDF's fonts are\n\n" APP_LEARNER_HELP "\n" APP_ENGINE_HELP);
 }
 
 struct study {
@@ -135,40 +134,26 @@ static bool write_plan(struct study *s, const struct learner *learner, const cha
     return ok;
 }
 
-// The shared shots and several answers at once where memory allows it, else one after the other.
-static bool open_engine(struct study *s, struct engine **g, struct err *e)
-{
-    static const uint32_t tries[] = {EVAL_ENGINE_SEQS, 2, 1};
-    for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
-        *e = (struct err){0};
-        s->engine.p.n_seqs = tries[i];
-        if (app_engine_open(&s->engine, s->model, g, e)) return true;
-        if (e->code != ERR_MEMORY) return false;
-    }
-    return false;
-}
-
-static bool study(struct study *s, struct err *e)
+static bool study(struct study *s, const struct learner *learner, struct err *e)
 {
     struct engine *g = NULL;
-    struct learner learner;
     struct eval_report report = {0};
     struct progress *pr = &s->engine.progress;
     double start = clock_s();
-    learner_default(&learner);
     char cache[2048];
     if (file_cache_dir(cache, sizeof cache, NULL) &&
         file_path(s->fetched, sizeof s->fetched, NULL, "%s/data/official", cache))
         s->eval.fetched_dir = s->fetched;
-    if (!learner_options_apply(&s->learner, &learner, e) || !file_mkdirs(s->out, e) ||
-        !file_path(s->hardware, sizeof s->hardware, e, "%s/hardware.json", s->out) ||
+    if (!file_path(s->hardware, sizeof s->hardware, e, "%s/hardware.json", s->out) ||
         !file_path(s->plan, sizeof s->plan, e, "%s/plan.json", s->out) ||
-        !file_path(s->pdf, sizeof s->pdf, e, "%s/plan.pdf", s->out) || !open_engine(s, &g, e))
+        !file_path(s->pdf, sizeof s->pdf, e, "%s/plan.pdf", s->out) ||
+        !app_engine_open_eval(&s->engine, s->model, &g, e))
         return false;
     bool resumed = s->eval.resume && file_exists(s->hardware);
-    bool ok = (resumed || measure(s, g, pr, e)) && score(s, g, pr, &report, e);
+    bool ok =
+        file_mkdirs(s->out, e) && (resumed || measure(s, g, pr, e)) && score(s, g, pr, &report, e);
     engine_close(g);
-    if (!ok || !write_plan(s, &learner, report.results_path, e)) return false;
+    if (!ok || !write_plan(s, learner, report.results_path, e)) return false;
     printf("\n%s  (%.0f s; also there: plan.json, prompt.txt, results.json, hardware.json)\n",
            s->pdf, clock_s() - start);
     return app_flush(e);
@@ -178,26 +163,35 @@ int cmd_study(int argc, char **argv)
 {
     struct study s = {.out = "lectern-plan",
                       .eval = {.tasks = "mmlu,gsm8k,humaneval", .seed = EVAL_DEFAULT_SEED}};
+    const struct eval_task *tasks[EVAL_MAX_TASKS];
+    struct learner learner;
+    size_t n_tasks;
     struct err e = {0};
     app_engine_init(&s.engine);
-    for (int c; (c = getopt_long(argc, argv, "h", long_options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1;) {
         if (c == 'h') {
             print_help();
             return APP_OK;
         }
-        if (c == '?') return app_usage("study", "the options were not understood");
+        if (c == '?' || c == ':') return app_bad_option("study", c, argv);
         if (!take(&s, c, optarg, &e)) return app_usage("study", "%s", e.msg);
     }
     int status = app_one_model("study", argc, argv, &s.model);
     if (status != APP_OK) return status;
     if (s.eval.limit && s.eval.minutes > 0)
         return app_usage("study", "--minutes and --limit exclude each other");
+    if (!eval_parse_tasks(s.eval.tasks, tasks, &n_tasks, &e))
+        return app_usage("study", "%s", e.msg);
+    learner_default(&learner);
+    if (!learner_options_apply(&s.learner, &learner, &e))
+        return e.code == ERR_ARG ? app_usage("study", "%s", e.msg) : app_fail(&e);
     if (!s.eval.limit && s.eval.minutes <= 0) s.eval.minutes = 5;
     s.eval.out_dir = s.out;
     s.eval.kv = s.engine.p.kv == ENGINE_KV_F32 ? "f32" : "f16";
-    if (study(&s, &e)) return APP_OK;
+    if (study(&s, &learner, &e)) return APP_OK;
     if (e.code == ERR_CANCELLED)
-        fprintf(stderr, "What was scored is kept: lectern study --resume --out %s goes on.\n",
+        err_set(&e, ERR_CANCELLED,
+                "stopped by ^C; what was scored is kept: lectern study --resume --out %s goes on",
                 s.out);
     return app_fail(&e);
 }

@@ -1,5 +1,5 @@
 // lectern tokenize: texts on stdin, token ids on stdout. Formats that other tools read: keep them.
-#include "app/app.h"
+#include "app/options.h"
 #include "base/json.h"
 #include "engine/engine.h"
 
@@ -10,17 +10,17 @@
 
 static void print_help(void)
 {
-    printf(
-        "usage: lectern tokenize [MODEL] [OPTION]...\n\n"
-        "Reads texts on standard input, separated by zero bytes, and prints a line for each: a\n"
-        "JSON array of its token ids. N texts have N - 1 zero bytes between them; one zero byte\n"
-        "behind the last text is allowed and adds no text. Empty input is one empty text: [].\n"
-        "No BOS is added. MODEL may hold only a vocabulary.\n\n"
-        "  --special   recognise special tokens in the text: \"<|im_end|>\" is that token\n"
-        "  --pieces    print objects, {\"id\":5,\"text\":\"!\"}, instead of ids. A piece of a\n"
-        "              character that is not whole shows as U+FFFD\n"
-        "  --help      this text\n\n"
-        "example: printf 'Hello world' | lectern tokenize\n");
+    printf("usage: lectern tokenize [MODEL] [OPTION]...\n\n"
+           "Reads texts on standard input, separated by zero bytes, and prints a line for\n"
+           "each: a JSON array of its token ids. N texts have N - 1 zero bytes between them;\n"
+           "one zero byte behind the last text is allowed and adds no text. Empty input is\n"
+           "one empty text: [].\n"
+           "No BOS is added. MODEL may hold only a vocabulary.\n\n"
+           "  --special   recognise special tokens in the text: \"<|im_end|>\" is that token\n"
+           "  --pieces    print objects, {\"id\":5,\"text\":\"!\"}, instead of ids. A piece of a\n"
+           "              character that is not whole shows as U+FFFD\n"
+           "  --help      this text\n\n"
+           "example: printf 'Hello world' | lectern tokenize\n");
 }
 
 static void add_token(struct text *line, const struct vocab *v, int32_t id, bool pieces)
@@ -89,16 +89,12 @@ int cmd_tokenize(int argc, char **argv)
     unsigned flags = 0;
     bool pieces = false;
     struct err e = {0};
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
         switch (c) {
         case 's': flags = TOK_SPECIAL; break;
         case 'p': pieces = true; break;
         case 'h': print_help(); return app_flush(&e) ? APP_OK : app_fail(&e);
-        default:
-            if (strncmp(argv[optind - 1], "--", 2) == 0)
-                return app_usage("tokenize", "there is no option '%s'", argv[optind - 1]);
-            return app_usage("tokenize", "there is no option '-%c'", optopt);
+        default: return app_bad_option("tokenize", c, argv);
         }
     }
     if (argc - optind > 1)

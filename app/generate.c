@@ -12,11 +12,11 @@ struct stream { // holds back the bytes of a character that is not complete
     size_t n;
 };
 
-static void stream_token(struct stream *s, int32_t id)
+static bool stream_token(struct stream *s, int32_t id, struct err *e)
 {
     size_t size;
     const char *piece = vocab_piece(s->vocab, id, false, &size);
-    if (!s->p->on_text) return;
+    if (!s->p->on_text) return true;
     while (size) {
         size_t take = size < sizeof s->held - s->n ? size : sizeof s->held - s->n;
         memcpy(s->held + s->n, piece, take);
@@ -24,10 +24,11 @@ static void stream_token(struct stream *s, int32_t id)
         size -= take;
         s->n += take;
         size_t tail = utf8_incomplete_tail(s->held, s->n), whole = s->n - tail;
-        if (whole) s->p->on_text(s->p->ctx, s->held, whole);
+        if (whole && !s->p->on_text(s->p->ctx, s->held, whole, e)) return false;
         memmove(s->held, s->held + whole, tail);
         s->n = tail;
     }
+    return true;
 }
 
 static bool decode(struct engine *g, const struct generate_params *p, float *logits,
@@ -41,7 +42,7 @@ static bool decode(struct engine *g, const struct generate_params *p, float *log
             return false;
         out->ended = vocab_is_eog(s.vocab, id) && !p->ignore_eog;
         if (out->ended) break;
-        stream_token(&s, id);
+        if (!stream_token(&s, id, e)) return false;
         if (i + 1 == p->max_new) break;
         if (engine_seq_len(g, 0) == n_ctx)
             return err_set(e, ERR_ARG, "the context of %u positions is full: choose a larger --ctx",
@@ -49,8 +50,7 @@ static bool decode(struct engine *g, const struct generate_params *p, float *log
         struct engine_item item = {.seq = 0, .tokens = &id, .n = 1, .want = LOGITS_LAST};
         if (!engine_run(g, &item, 1, logits, e)) return false;
     }
-    if (s.n && p->on_text) p->on_text(p->ctx, s.held, s.n);
-    return true;
+    return !s.n || !p->on_text || p->on_text(p->ctx, s.held, s.n, e);
 }
 
 bool generate(struct engine *g, const struct generate_params *p, struct generate_result *out,

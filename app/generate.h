@@ -4,8 +4,9 @@
 
 #include "engine/engine.h"
 
-// Receives whole characters; special tokens have no text.
-typedef void generate_text(void *ctx, const char *text, size_t size);
+// Receives whole characters; special tokens have no text. false ends the generation: a reader that
+// is gone or a full disk must not wait for the last token.
+typedef bool generate_text(void *ctx, const char *text, size_t size, struct err *e);
 
 struct generate_params {
     const int32_t *prompt;

@@ -44,6 +44,13 @@ static void on_bus_error(int sig)
     _exit(APP_FAILED);
 }
 
+// A --help that found no room on the disk has failed too.
+static int finish(int status)
+{
+    struct err e = {0};
+    return status != APP_OK || app_flush(&e) ? status : app_fail(&e);
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGBUS, on_bus_error);
@@ -52,14 +59,14 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "--help";
     if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
         print_help(argc > 1 ? stdout : stderr);
-        return argc > 1 ? APP_OK : APP_USAGE;
+        return finish(argc > 1 ? APP_OK : APP_USAGE);
     }
     if (!strcmp(name, "--version")) {
         printf("lectern %s\n", LECTERN_VERSION);
-        return APP_OK;
+        return finish(APP_OK);
     }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        if (!strcmp(name, commands[i].name)) return commands[i].run(argc - 1, argv + 1);
+        if (!strcmp(name, commands[i].name)) return finish(commands[i].run(argc - 1, argv + 1));
     fprintf(stderr, "lectern: there is no command '%s'\ntry: lectern --help\n", name);
     return APP_USAGE;
 }

@@ -1,4 +1,5 @@
 #include "app/options.h"
+#include "evals/eval.h"
 
 #include <string.h>
 
@@ -32,6 +33,35 @@ bool app_engine_open(struct app_engine *a, const char *model, struct engine **ou
     if (!app_model_path(model, a->path, sizeof a->path, e)) return false;
     a->p.model_path = a->path;
     return engine_open(&a->p, out, e);
+}
+
+bool app_engine_open_eval(struct app_engine *a, const char *model, struct engine **out,
+                          struct err *e)
+{
+    static const uint32_t tries[] = {EVAL_ENGINE_SEQS, 2, 1};
+    for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+        *e = (struct err){0};
+        a->p.n_seqs = tries[i];
+        if (app_engine_open(a, model, out, e)) return true;
+        if (e->code != ERR_MEMORY) return false;
+    }
+    return false;
+}
+
+int app_bad_option(const char *command, int c, char **argv)
+{
+    const char *word = argv[optind - 1];
+    bool is_long = !strncmp(word, "--", 2);
+    // A letter of "-abc" is named by optopt alone: optind may still stand at that word.
+    bool letter = optopt > 0 && optopt < OPT_DEVICE;
+    if (c == ':') {
+        if (is_long || !letter) return app_usage(command, "%s needs a value", word);
+        return app_usage(command, "-%c needs a value", optopt);
+    }
+    if (is_long && optopt && strchr(word, '='))
+        return app_usage(command, "%.*s takes no value", (int)strcspn(word, "="), word);
+    if (letter) return app_usage(command, "there is no option '-%c'", optopt);
+    return app_usage(command, "there is no option '%s'", word);
 }
 
 int app_one_model(const char *command, int argc, char **argv, const char **model)

@@ -66,6 +66,15 @@ bool app_sampling_option(struct sampler_params *s, int c, const char *arg, bool 
 // Resolves the model's name (NULL: the default) and opens it.
 bool app_engine_open(struct app_engine *a, const char *model, struct engine **out, struct err *e);
 
+// The same with as many sequences as the harness likes (EVAL_ENGINE_SEQS: the shared shots and
+// several answers at once) or, where memory does not allow it, fewer.
+bool app_engine_open_eval(struct app_engine *a, const char *model, struct engine **out,
+                          struct err *e);
+
+// What getopt_long means with '?' or ':': one sentence that names the option, APP_USAGE. The
+// command's option string begins with ':', so that getopt_long itself prints nothing.
+int app_bad_option(const char *command, int c, char **argv);
+
 // What getopt_long left: at most one positional argument, else APP_USAGE after a sentence.
 // *model is NULL when there is none.
 int app_one_model(const char *command, int argc, char **argv, const char **model);
