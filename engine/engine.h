@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/progress.h"
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -180,6 +181,19 @@ struct engine_plan { // first the shape, then what it takes
 void engine_plan(const struct engine_device *d, struct engine_plan *p);
 // The largest buffer of weights that kernels can read on this device.
 uint64_t engine_max_matrix_bytes(const struct engine_device *d);
+
+// ------------------------------------------------------------------------------- what a file holds
+
+// Everything a GGUF file says of itself, without a device and without reading weights; files with
+// weight types that Lectern cannot run open too. Caller frees *out with cJSON_Delete.
+//   path file_bytes version data_offset    n_metadata n_tensors parameters tensor_bytes
+//   metadata [{key, type, value}]   arrays: type "array", and element, count, value = the first 8;
+//                                   a string over 512 bytes is cut and has `bytes`, its length
+//   tensors  [{name, type, shape, parameters, bytes, offset}]   shape[0] is the row length; offset
+//                                   from data_offset; bytes null (not counted) for unknown types
+//   types    [{type, tensors, parameters, bytes}]   largest first
+// Text is mended to UTF-8. Whole numbers beyond 2^53 are cJSON_Raw; NaN and infinity are null.
+bool engine_inspect(const char *path, cJSON **out, struct err *e);
 
 // ----------------------------------------------------------------------------------- sampling
 

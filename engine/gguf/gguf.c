@@ -6,6 +6,7 @@
 #include "base/size.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ struct cursor {
     const unsigned char *data;
     size_t size, pos;
     struct err *e;
+    bool any_type; // weight types that nothing can read are let through
 };
 
 static uint32_t le32(const unsigned char *p)
@@ -238,13 +240,14 @@ static bool take_tensor(struct cursor *c, struct gguf_tensor *t, uint64_t *offse
     if (!take_u32(c, "a tensor's type", &type)) return false;
     if (!take_u64(c, "a tensor's offset", offset)) return false;
     const struct quant_info *info = quant_info(type);
+    t->type = (enum quant_type)type;
+    if (!info && c->any_type) return true;
     if (!info)
         return err_set(
             c->e, ERR_UNSUPPORTED,
             "%s: tensor '%s' has the weight type %u (%s), which Lectern cannot read; use "
             "a file in another quantization, such as Q4_1 or Q8_0",
             c->path, show(t->name, name), type, foreign_type(type));
-    t->type = (enum quant_type)type;
     size_t row;
     if (!quant_row_bytes(t->type, t->ne[0], &row) || t->n_elements / t->ne[0] > SIZE_MAX ||
         !size_mul(row, (size_t)(t->n_elements / t->ne[0]), &t->size))
@@ -386,7 +389,7 @@ static bool read_alignment(const struct gguf *g, uint32_t *alignment, struct err
     return true;
 }
 
-bool gguf_open(const char *path, struct gguf *out, struct err *e)
+static bool open_file(const char *path, bool any_type, struct gguf *out, struct err *e)
 {
     uint64_t n_tensors, n_kv, *offsets = NULL;
     uint32_t alignment;
@@ -396,7 +399,7 @@ bool gguf_open(const char *path, struct gguf *out, struct err *e)
         return err_set(e, ERR_ARG, "the path %.60s... is longer than %zu bytes", path,
                        sizeof out->path - 1);
     if (!map_open(path, &out->map, e)) return false;
-    struct cursor c = {out->path, out->map.data, out->map.size, 0, e};
+    struct cursor c = {out->path, out->map.data, out->map.size, 0, e, any_type};
     if (!read_header(out, &c, &n_tensors, &n_kv)) goto fail;
     if (!read_kvs(out, &c, n_kv)) goto fail;
     if (!read_alignment(out, &alignment, e)) goto fail;
@@ -412,6 +415,16 @@ fail:
     return false;
 }
 
+bool gguf_open(const char *path, struct gguf *out, struct err *e)
+{
+    return open_file(path, false, out, e);
+}
+
+bool gguf_open_any(const char *path, struct gguf *out, struct err *e)
+{
+    return open_file(path, true, out, e);
+}
+
 void gguf_close(struct gguf *g)
 {
     for (size_t i = 0; i < g->n_kv; i++)
@@ -424,19 +437,7 @@ void gguf_close(struct gguf *g)
     *g = (struct gguf){0};
 }
 
-// ------------------------------------------------------------------------------------ getters
-
-const struct gguf_kv *gguf_find(const struct gguf *g, const char *key)
-{
-    size_t at;
-    return find_name(g->kv_names, g->n_kv, key, &at) ? &g->kv[at] : NULL;
-}
-
-const struct gguf_tensor *gguf_tensor(const struct gguf *g, const char *name)
-{
-    size_t at;
-    return find_name(g->tensor_names, g->n_tensors, name, &at) ? &g->tensors[at] : NULL;
-}
+// --------------------------------------------------------------------------------- for people
 
 // One element as a whole number; false when its type holds none or it does not fit.
 static bool int_at(enum gguf_value_type type, const unsigned char *p, int64_t *out)
@@ -453,6 +454,77 @@ static bool int_at(enum gguf_value_type type, const unsigned char *p, int64_t *o
     case GGUF_U64: *out = (int64_t)le64(p); return le64(p) <= INT64_MAX;
     default: return false;
     }
+}
+
+const char *gguf_value_name(enum gguf_value_type type)
+{
+    static const char *const names[GGUF_N_VALUE_TYPES] = {"u8",  "i8",  "u16",  "i16",    "u32",
+                                                          "i32", "f32", "bool", "string", "array",
+                                                          "u64", "i64", "f64"};
+    return type < GGUF_N_VALUE_TYPES ? names[type] : "unknown";
+}
+
+const char *gguf_weight_name(uint32_t type, char out[GGUF_TEXT])
+{
+    const struct quant_info *info = quant_info(type);
+    const char *name = info ? info->name : foreign_type(type);
+    if (!strcmp(name, "unknown"))
+        (void)snprintf(out, GGUF_TEXT, "type %u", type);
+    else
+        (void)snprintf(out, GGUF_TEXT, "%s", name);
+    return out;
+}
+
+// The fewest digits that read back as the same value.
+static void real_text(double v, bool single, char out[GGUF_TEXT])
+{
+    if (!isfinite(v)) {
+        (void)snprintf(out, GGUF_TEXT, "null");
+        return;
+    }
+    for (int digits = single ? 6 : 15; digits <= 17; digits++) {
+        (void)snprintf(out, GGUF_TEXT, "%.*g", digits, v);
+        if (single ? strtof(out, NULL) == (float)v : strtod(out, NULL) == v) return;
+    }
+}
+
+void gguf_number_text(const struct gguf_kv *kv, uint64_t i, char out[GGUF_TEXT])
+{
+    bool array = kv->type == GGUF_ARRAY;
+    enum gguf_value_type type = array ? kv->elem : kv->type;
+    size_t each = value_bytes(type);
+    (void)snprintf(out, GGUF_TEXT, "null");
+    if (!each || i >= (array ? kv->count : 1)) return;
+    const unsigned char *p = kv->data + i * each;
+    int64_t v;
+    if (type == GGUF_F32) {
+        real_text((double)half_float(le32(p)), true, out);
+    } else if (type == GGUF_F64) {
+        uint64_t u = le64(p);
+        double d;
+        memcpy(&d, &u, sizeof d);
+        real_text(d, false, out);
+    } else if (type == GGUF_BOOL) {
+        (void)snprintf(out, GGUF_TEXT, "%s", p[0] ? "true" : "false");
+    } else if (type == GGUF_U64) {
+        (void)snprintf(out, GGUF_TEXT, "%" PRIu64, le64(p));
+    } else if (int_at(type, p, &v)) {
+        (void)snprintf(out, GGUF_TEXT, "%" PRId64, v);
+    }
+}
+
+// ------------------------------------------------------------------------------------ getters
+
+const struct gguf_kv *gguf_find(const struct gguf *g, const char *key)
+{
+    size_t at;
+    return find_name(g->kv_names, g->n_kv, key, &at) ? &g->kv[at] : NULL;
+}
+
+const struct gguf_tensor *gguf_tensor(const struct gguf *g, const char *name)
+{
+    size_t at;
+    return find_name(g->tensor_names, g->n_tensors, name, &at) ? &g->tensors[at] : NULL;
 }
 
 static bool f32_at(enum gguf_value_type type, const unsigned char *p, float *out)

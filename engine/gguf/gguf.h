@@ -79,6 +79,9 @@ struct gguf {
 };
 
 bool gguf_open(const char *path, struct gguf *out, struct err *e); // caller: gguf_close
+// The same for looking only: a tensor of a type that quant_info does not know keeps its number in
+// `type`, and its `size` is 0.
+bool gguf_open_any(const char *path, struct gguf *out, struct err *e);
 void gguf_close(struct gguf *g);
 
 const struct gguf_kv *gguf_find(const struct gguf *g, const char *key);        // or NULL
@@ -98,5 +101,13 @@ bool gguf_string(const struct gguf *g, const char *key, struct gguf_str *out, st
 struct gguf_str gguf_array_string(const struct gguf_kv *kv, uint64_t i);
 int64_t gguf_array_int(const struct gguf_kv *kv, uint64_t i);
 float gguf_array_f32(const struct gguf_kv *kv, uint64_t i);
+
+// For people: "u32", "string"; "Q4_1", "IQ2_XS", or "type 99".
+const char *gguf_value_name(enum gguf_value_type type);
+enum { GGUF_TEXT = 40 };
+const char *gguf_weight_name(uint32_t type, char out[GGUF_TEXT]);
+// A number or truth value (element i of an array, 0 else) in JSON's spelling: whole numbers exactly,
+// others with the fewest digits that read back the same, "null" where JSON has no word.
+void gguf_number_text(const struct gguf_kv *kv, uint64_t i, char out[GGUF_TEXT]);
 
 #endif
