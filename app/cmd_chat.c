@@ -168,13 +168,19 @@ static void clear_conversation(struct chat *c)
 static bool turn(struct chat *c, bool *end, struct err *e)
 {
     char *line = readline(isatty(STDIN_FILENO) ? "> " : "");
+    if (!line && cancel_requested()) { // ^C while typing
+        if (!isatty(STDIN_FILENO)) return cancel_check(e);
+        cancel_clear();
+        printf("\n(an empty line or ^D ends the conversation)\n");
+        return true;
+    }
     if (!line || !*line) {
         *end = true;
         free(line);
         return true;
     }
     add_history(line);
-    cancel_clear(); // ^C while typing
+    cancel_clear();
     if (*line == '/') {
         if (!strcmp(line, "/clear"))
             clear_conversation(c);

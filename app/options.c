@@ -13,7 +13,10 @@ void app_engine_init(struct app_engine *a)
 bool app_engine_option(struct app_engine *a, int c, const char *arg, struct err *e)
 {
     switch (c) {
-    case OPT_DEVICE: a->p.device = arg; return true;
+    case OPT_DEVICE:
+        if (!*arg) return err_set(e, ERR_ARG, "--device needs a number or a part of a name");
+        a->p.device = arg;
+        return true;
     case OPT_CTX: return app_parse_u32("--ctx", arg, 32, 1 << 20, &a->p.n_ctx, e);
     case OPT_BATCH: return app_parse_u32("--batch", arg, 1, 8192, &a->p.n_batch, e);
     case OPT_VALIDATE: a->p.validate = true; return true;
