@@ -48,11 +48,12 @@ static void print_help(void)
            "                  context where that is smaller); a text that fits is scored in\n"
            "                  full context\n"
            "  --stride N      new tokens scored a window; they see at least ctx - stride\n"
-           "                  tokens before them (default ctx / 2). N = ctx: disjoint windows\n"
+           "                  tokens before them (default ctx / 2). N = ctx: windows\n"
+           "                  that do not overlap\n"
            "  --json          one JSON object\n\n"
-           "Every window begins with BOS where the vocabulary adds one. Without BOS the first\n"
-           "token of the text (of every window when disjoint) has nothing before it and is\n"
-           "not scored. Special tokens in the text are read as plain text.\n\n"
+           "Every window begins with BOS where the vocabulary adds one. Without BOS the\n"
+           "first token of the text (of every window when they do not overlap) has nothing\n"
+           "before it and is not scored. Special tokens in the text are read as plain text.\n\n"
            "The engine's options:\n" APP_ENGINE_HELP);
 }
 

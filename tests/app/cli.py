@@ -15,7 +15,7 @@ import unittest
 
 BINARY, MAKER, SOURCE = (os.path.abspath(p) for p in sys.argv[1:4])
 COMMANDS = ["study", "devices", "run", "chat", "bench", "eval", "plan", "report", "tokenize",
-            "logits", "extract", "sandbox"]
+            "logits", "extract", "sandbox", "inspect", "perplexity"]
 CHATML = "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\\n'}}{% endfor %}<|im_end|>"
 DEFAULT_MODEL = os.path.join(os.environ.get("XDG_CACHE_HOME")
                              or os.path.join(os.environ.get("HOME", "/"), ".cache"),

@@ -48,7 +48,7 @@ class BadModels(cli.Case):
             f.write(data)
         return self.path(name)
 
-    def refused(self, part, model, commands=("tokenize", "run")):
+    def refused(self, part, model, commands=("tokenize", "inspect", "run")):
         for name in commands:
             r = self.fails(part, name, model, *WITH_MODEL.get(name, []), stdin=b"x")
             self.assertEqual(r.out, b"", r)
@@ -264,8 +264,10 @@ class NoRoom(cli.Case):
                  ["plan", "--out", plan],
                  ["report", "--plan", plan + "/plan.json", "--out", self.path("p.pdf")],
                  ["chat", self.m, "-n", "4", "--greedy", "--quiet"],
+                 ["perplexity", self.m, "-", "--quiet"], ["perplexity", self.m, "-", "--json"],
+                 ["inspect", self.m], ["inspect", self.m, "--json"],
                  *([name, "--help"] for name in cli.COMMANDS)]
-        stdin = {"extract": b'{"resp": "#### 1"}', "chat": b"hi\n"}
+        stdin = {"extract": b'{"resp": "#### 1"}', "chat": b"hi\n", "perplexity": b"the thing"}
         for args in calls:
             with open("/dev/full", "wb") as full:
                 r = self.call(*args, stdin=stdin.get(args[0], b"pass"), stdout=full)

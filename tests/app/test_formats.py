@@ -76,6 +76,38 @@ class Formats(cli.Case):
         self.assertNotEqual(half, full)
         self.assertLess(max(abs(a - b) for a, b in zip(half, full)), 0.02)
 
+    # --------------------------------------------------------------------- perplexity, inspect
+
+    def test_perplexity_is_the_mean_of_logits(self):
+        text = b"the thing and the other in the end"
+        with open(self.path("text"), "wb") as f:
+            f.write(text)
+        tokens = self.ids(text)[0]
+        rows = self.logits(tokens, "--all-positions")
+        nll = 0.0
+        for row, after in zip(rows, tokens[1:]):
+            nll += math.log(sum(math.exp(x) for x in row)) - row[after]
+        doc = self.ok("perplexity", self.m, self.path("text"), "--json", "--quiet").json()
+        self.assertEqual((doc["tokens"], doc["scored"]), (len(tokens), len(tokens) - 1))
+        self.assertAlmostEqual(doc["mean_nll"], nll / (len(tokens) - 1), delta=0.01)
+        self.assertAlmostEqual(doc["perplexity"], math.exp(doc["mean_nll"]), delta=0.01)
+        self.assertEqual(self.ok("perplexity", self.m, "-", "--json", stdin=text).json()["mean_nll"],
+                         doc["mean_nll"])
+        table = self.ok("perplexity", self.m, self.path("text")).out.decode()
+        self.assertIn("perplexity  %.4f" % doc["perplexity"], table)
+
+    def test_inspect(self):
+        doc = self.ok("inspect", self.m, "--json").json()
+        self.assertEqual((doc["version"], doc["file_bytes"]), (3, os.path.getsize(self.m)))
+        meta = {kv["key"]: kv.get("value") for kv in doc["metadata"]}
+        self.assertEqual((len(meta), meta["general.architecture"], meta["llama.block_count"]),
+                         (doc["n_metadata"], "llama", 2))
+        table = self.ok("inspect", self.m).out.decode()
+        self.assertLessEqual(max(map(len, table.splitlines())), 80 + len(self.m))
+        for key in meta:
+            self.assertIn(key[:30], table)
+        self.ok("inspect", self.model("v.gguf", "vocab-only=1"))
+
     # ------------------------------------------------------------------------------------ run
 
     def run_json(self, *options, **kw):

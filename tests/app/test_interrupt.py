@@ -33,10 +33,10 @@ class Interrupt(cli.Case):
 
     def test_loading(self):
         """At many moments of the load; before main has run a signal may still kill."""
-        for k in range(12):
+        for k in range(8):
             p = self.start("run", self.slow, "-p", "x", "-n", "16000", "--ctx", "16384",
                            "--ignore-eos", "--quiet")
-            end = time.monotonic() + 0.02 + 0.04 * k
+            end = time.monotonic() + 0.02 + 0.06 * k
             r = self.interrupt(p, lambda t=end: time.monotonic() > t)
             if r.status != -signal.SIGINT:
                 self.stopped(r)
@@ -63,11 +63,11 @@ class Interrupt(cli.Case):
 
     def test_waiting_for_input(self):
         for args in ["run", self.m], ["tokenize", self.m], ["extract", "gsm8k/strict-match"], \
-                ["sandbox", "-"], ["chat", self.slow]:
+                ["sandbox", "-"], ["chat", self.slow], ["perplexity", self.m, "-"]:
             r, w = os.pipe()
             p = self.start(*args, stdin=r)
             os.close(r)
-            time.sleep(1.5)
+            time.sleep(0.6)
             self.stopped(self.interrupt(p, lambda: True))
             os.close(w)
 

@@ -2,7 +2,7 @@
 import cli
 from cli import COMMANDS
 
-WITH_MODEL = ["study", "devices", "run", "chat", "bench", "eval", "logits"]
+WITH_MODEL = ["study", "devices", "run", "chat", "bench", "eval", "logits"]  # at most that one
 
 
 class Usage(cli.Case):
@@ -56,8 +56,11 @@ class Usage(cli.Case):
         self.misused("--special takes no value", "tokenize", "--special=yes")
 
     def test_one_too_many(self):
-        for name in WITH_MODEL + ["tokenize"]:
+        for name in WITH_MODEL + ["tokenize", "inspect"]:
             self.misused("'b.gguf'", name, "a.gguf", "b.gguf")
+        self.misused("'c'", "perplexity", "a.gguf", "b", "c")
+        self.misused("FILE is missing", "inspect")
+        self.misused("TEXTFILE is missing", "perplexity")
         for name in "plan", "report":
             self.misused("'stray'", name, "stray")
         self.misused("name one filter", "extract", "gsm8k/strict-match", "stray")
