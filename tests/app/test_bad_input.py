@@ -85,7 +85,7 @@ class BadModels(cli.Case):
         self.refused("cut short", self.put(b"GGU"))
         for junk in b"GGML" + self.bytes[4:], b"PK\x03\x04" * 9, b"\0" * 64, \
                 b"FUGG" + self.bytes[4:]:
-            self.refused("GGUF", self.put(junk))
+            self.refused("is not a GGUF file", self.put(junk))
         self.refused("big-endian", self.put(b"GGUF\0\0\0\3" + self.bytes[8:]))
         for version in 0, 1, 4, 0xffffffff:
             self.refused("version", self.put(b"GGUF" + struct.pack("<I", version)
