@@ -156,6 +156,7 @@ class Interrupt(cli.Case):
             time.sleep(0.7)
             os.write(fd, b"\x03")
             self.until(fd, b"\n> ")
+            time.sleep(0.5)  # until the line is being read
             os.write(fd, b"not sent\x03")  # while typing
             self.until(fd, b"ends the conversation")
             os.write(fd, b"/stats\n")
