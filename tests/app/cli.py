@@ -114,6 +114,13 @@ class Case(unittest.TestCase):
         self.assertEqual(lines[1], "try: %s --help" % name, r)
         return r
 
+    def stopped(self, r):
+        """^C: status 130 and one sentence."""
+        self.assertEqual(r.status, 130, r)
+        lines = r.err.splitlines()
+        self.assertTrue(lines and lines[-1].startswith("lectern: stopped by ^C"), r)
+        self.assertLessEqual(len(lines), 1, r)
+
     def files(self, *names):
         """Every file below a folder, with its bytes."""
         found = {}

@@ -1,0 +1,130 @@
+// Sequences, and the cutting of work into passes.
+#include "engine/model/engine_internal.h"
+#include "base/cancel.h"
+#include "base/size.h"
+
+#include <stdlib.h>
+
+// --------------------------------------------------------------------------------- sequences
+
+static bool check_seq(const struct engine *g, uint32_t seq, struct err *e)
+{
+    if (seq < g->forward.p.n_seqs) return true;
+    return err_set(e, ERR_ARG, "sequence %u of %u", seq, g->forward.p.n_seqs);
+}
+
+uint32_t engine_seq_len(const struct engine *g, uint32_t seq)
+{
+    return seq < g->forward.p.n_seqs ? g->seq_len[seq] : 0;
+}
+
+bool engine_seq_truncate(struct engine *g, uint32_t seq, uint32_t n, struct err *e)
+{
+    if (!check_seq(g, seq, e)) return false;
+    if (n > g->seq_len[seq])
+        return err_set(e, ERR_ARG, "sequence %u has %u positions, not %u", seq, g->seq_len[seq], n);
+    g->seq_len[seq] = n;
+    return true;
+}
+
+bool engine_seq_copy(struct engine *g, uint32_t dst, uint32_t src, uint32_t n, struct err *e)
+{
+    if (!check_seq(g, dst, e) || !check_seq(g, src, e)) return false;
+    if (n > g->seq_len[src])
+        return err_set(e, ERR_ARG, "sequence %u has %u positions, not %u", src, g->seq_len[src], n);
+    uint32_t n_ctx = g->forward.p.n_ctx;
+    if (dst != src && !forward_copy_cells(&g->forward, dst * n_ctx, src * n_ctx, n, e))
+        return false;
+    g->seq_len[dst] = n;
+    return true;
+}
+
+// ----------------------------------------------------------------------------------- running
+
+static bool check_items(const struct engine *g, const struct engine_item *items, size_t n_items,
+                        struct err *e)
+{
+    for (size_t i = 0; i < n_items; i++) {
+        const struct engine_item *it = &items[i];
+        if (!check_seq(g, it->seq, e)) return false;
+        for (size_t j = 0; j < i; j++)
+            if (items[j].seq == it->seq)
+                return err_set(e, ERR_ARG, "sequence %u appears twice in one call", it->seq);
+        if (!it->n) return err_set(e, ERR_ARG, "sequence %u: no tokens to run", it->seq);
+        if (it->n > g->forward.p.n_ctx - g->seq_len[it->seq])
+            return err_set(e, ERR_ARG,
+                           "%zu more tokens do not fit: %u of %u positions are used; choose a "
+                           "larger --ctx",
+                           it->n, g->seq_len[it->seq], g->forward.p.n_ctx);
+        for (size_t j = 0; j < it->n; j++)
+            if (it->tokens[j] < 0 || (uint32_t)it->tokens[j] >= g->config.n_vocab)
+                return err_set(e, ERR_ARG, "token id %d is not in the vocabulary of %u",
+                               it->tokens[j], g->config.n_vocab);
+    }
+    return true;
+}
+
+struct cursor { // where the cutting of items into passes stands
+    size_t item, token;
+};
+
+// Fills the next pass, up to n_batch tokens.
+static void next_pass(struct engine *g, const struct engine_item *items, size_t n_items,
+                      struct cursor *at, struct pass *p)
+{
+    uint32_t n_ctx = g->forward.p.n_ctx, n_batch = g->forward.p.n_batch;
+    *p = (struct pass){.tokens = g->tokens, .runs = g->runs, .rows = g->rows};
+    while (at->item < n_items && p->n_tokens < n_batch) {
+        const struct engine_item *it = &items[at->item];
+        size_t n = size_min(it->n - at->token, n_batch - p->n_tokens);
+        uint32_t start = g->seq_len[it->seq] + (uint32_t)at->token, cell = it->seq * n_ctx;
+        g->runs[p->n_runs++] = (struct pass_tile){p->n_tokens, (uint32_t)n, cell, start};
+        for (uint32_t i = 0; i < n; i++) {
+            bool last = at->token + i + 1 == it->n;
+            if (it->want == LOGITS_ALL || (it->want == LOGITS_LAST && last))
+                g->rows[p->n_rows++] = p->n_tokens;
+            g->tokens[p->n_tokens++] = (struct pass_token){(uint32_t)it->tokens[at->token + i],
+                                                           cell + start + i, start + i};
+        }
+        at->token += n;
+        if (at->token == it->n) *at = (struct cursor){at->item + 1, 0};
+    }
+}
+
+bool engine_run(struct engine *g, const struct engine_item *items, size_t n_items, float *logits,
+                struct err *e)
+{
+    if (!check_items(g, items, n_items, e)) return false;
+    for (struct cursor at = {0, 0}; at.item < n_items;) {
+        struct pass p;
+        next_pass(g, items, n_items, &at, &p);
+        p.logits = logits;
+        if (!cancel_check(e) || !forward_run(&g->forward, &p, e)) return false;
+        if (logits) logits += (size_t)p.n_rows * g->config.n_vocab;
+    }
+    for (size_t i = 0; i < n_items; i++)
+        g->seq_len[items[i].seq] += (uint32_t)items[i].n;
+    return true;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+bool engine_matvec_speed(struct engine *g, uint32_t runs, double *bytes, double *seconds,
+                         struct err *e)
+{
+    double *times = calloc(runs, sizeof *times), ignored;
+    if (!times) return err_nomem(e, "timings", runs * sizeof *times);
+    bool ok = runs > 0 && forward_time_matvec(&g->forward, bytes, &ignored, e);
+    for (uint32_t i = 0; ok && i < runs; i++)
+        ok = cancel_check(e) && forward_time_matvec(&g->forward, bytes, &times[i], e);
+    if (ok) {
+        qsort(times, runs, sizeof *times, by_value);
+        *seconds = times[runs / 2];
+    }
+    free(times);
+    return ok;
+}
