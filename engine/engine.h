@@ -105,13 +105,43 @@ struct engine;
 
 enum engine_kv { ENGINE_KV_F16, ENGINE_KV_F32 };
 
+enum { ENGINE_MAX_DEVICES = 8 };
+
+struct engine_device_plan { // what a device gets
+    struct engine_device device;
+    uint64_t budget_bytes; // that may be taken: free memory less a margin, or max_bytes
+    uint32_t first_layer, n_layers, n_resident; // the others are streamed from the file
+    uint64_t weight_bytes;  // resident layers and, on the last device, the output matrix
+    uint64_t stream_bytes;  // two slots for streamed layers
+    uint64_t kv_bytes, scratch_bytes;
+    uint64_t total_bytes;   // the sum of these four: to the byte what the allocator will report
+    uint64_t staging_bytes; // host memory besides
+    uint64_t streamed_file_bytes; // read from the file for every pass
+};
+
+struct engine_layout { // what lives where, decided before anything is allocated
+    struct engine_device_plan device[ENGINE_MAX_DEVICES];
+    uint32_t n_devices, n_layers, n_seqs;
+    uint32_t n_ctx, n_batch, n_pass; // as they will be; n_pass tokens share one reading of what is
+                                     // streamed
+    bool smaller_ctx, smaller_batch; // than asked for, so that it fits
+    bool refused;  // a device refused what should have fitted: this is the next try
+    double read_bytes_s;   // modelled from a copy on the device: reading resident weights; 0: unknown
+    double stream_bytes_s; // measured on a piece of the file: reading and repacking; 0: not needed
+    double token_s;        // modelled from both; 0: unknown
+};
+
 struct engine_params {
     const char *model_path;
-    const char *device;  // NULL: best usable; else an index or part of a name
+    const char *device;  // NULL: best usable; else an index or part of a name; several with commas
+                         // between share the layers, in this order
+    uint64_t max_bytes[ENGINE_MAX_DEVICES]; // of device memory, one a device; 0: what is free
+    void (*on_layout)(void *ctx, const struct engine_layout *l); // may be NULL: called before memory
+    void *on_layout_ctx;                                         // is taken, at every try
     enum engine_kv kv;
     uint32_t n_ctx;      // positions per sequence; 0: the smaller of training length and 4,096
     uint32_t n_seqs;     // sequences; 0: 1
-    uint32_t n_batch;    // most tokens computed at once; 0: 512
+    uint32_t n_batch;    // most tokens computed at once; 0: 512. Lowered to what fits
     bool validate;       // Khronos validation layer; any message fails the call that caused it
     struct progress *progress; // may be NULL
 };
@@ -127,16 +157,23 @@ struct engine_info {
     uint64_t kv_bytes, scratch_bytes;
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab;
     uint32_t n_ctx_train, n_ctx, n_seqs, n_batch;
+    uint32_t n_devices, n_resident; // layers that are not streamed, on all devices
     float rope_theta, norm_eps;
     bool tied_output;
     char load_path[16];  // how kernels read weights: "texel" or "ssbo"
     double load_s;       // seconds that engine_open took
 };
 
+// What engine_open would do: opens the devices, reads the file's header, takes no memory for the
+// model.
+bool engine_lay_out(const struct engine_params *p, struct engine_layout *out, struct err *e);
+
+// Where a device refuses memory that should have been there, less is tried (on_layout tells what):
+// fewer tokens a batch, streamed layers, less context.
 bool engine_open(const struct engine_params *p, struct engine **out, struct err *e);
 void engine_close(struct engine *g);
 const struct engine_info *engine_info(const struct engine *g);        // borrowed
-const struct engine_device *engine_device(const struct engine *g);    // borrowed
+const struct engine_device *engine_device(const struct engine *g);    // the first one, borrowed
 const struct vocab *engine_vocab(const struct engine *g);             // borrowed
 
 enum engine_logits { LOGITS_NONE, LOGITS_LAST, LOGITS_ALL };

@@ -79,7 +79,7 @@ void main()
     uint heads_per_kv = GROUP / HC;
     uint kv_head = gl_WorkGroupID.x / heads_per_kv;
     uint head = kv_head * GROUP + gl_WorkGroupID.x % heads_per_kv * HC;
-    uvec4 tile = LOAD4(tiles, gl_WorkGroupID.y); // first token, tokens, first cell, position
+    uvec4 tile = LOAD4(tiles, p.tile_base + gl_WorkGroupID.y); // first token, tokens, first cell, position
     uint n_positions = tile.w + tile.y;
     uint row = p.n_kv_heads * p.kv_dim;
 

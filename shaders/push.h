@@ -15,12 +15,6 @@
 #define TILE_LANES 8
 #define BLOCK_COLS 32
 
-struct push_embed {
-    UINT n_tokens;
-    UINT n_blocks;   // of a row
-    UINT x_stride;   // vec4s between tokens of the residual stream
-};
-
 struct push_norm { // rmsnorm, or none, then activations in the forms that matmul wants
     UINT n_rows;     // tokens to write
     UINT n_cols;     // real columns: the mean is over these
@@ -53,6 +47,7 @@ struct push_rope {
     UINT q_stride;   // vec4s
     UINT v_base;     // elements before V in the layer's cache
     float q_scale;   // 1 / sqrt(head_dim)
+    UINT token_base; // of the dispatch's first token in the tables of tokens and angles
 };
 
 struct push_attention {
@@ -60,9 +55,10 @@ struct push_attention {
     UINT kv_dim;     // head_dim padded to 64
     UINT q_stride;   // vec4s between tokens of q and of the output
     UINT v_base;     // elements before V in the layer's cache
+    UINT tile_base;  // of the dispatch's first tile in the table
 };
 
-// Table of tokens, one uvec4 each: id, cache cell, position, index of the token whose logits row
+// Table of tokens, one uvec4 each: 0, cache cell, position, index of the token whose logits row
 // this is (entry i of the table: for the i-th logits row). Table of attention tiles, one uvec4
 // each: first token, tokens in the tile, first cell of the sequence, position of the first token.
 

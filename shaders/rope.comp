@@ -39,8 +39,8 @@ void store(uint at4, vec4 v)
 
 void main()
 {
-    uint token = gl_WorkGroupID.x, cell = LOAD4(table, token).y;
-    uint hd4 = p.head_dim / 4u, src = token * p.qkv_stride, ang = token * hd4;
+    uint token = gl_WorkGroupID.x, cell = LOAD4(table, p.token_base + token).y;
+    uint hd4 = p.head_dim / 4u, src = token * p.qkv_stride, ang = (p.token_base + token) * hd4;
     uint nq = p.n_heads * hd4, nk = p.n_kv_heads * hd4;
     uint cache = cell * p.n_kv_heads * (p.kv_dim / 4u);
     for (uint i = gl_LocalInvocationID.x; i < nq + 2u * nk; i += gl_WorkGroupSize.x) {

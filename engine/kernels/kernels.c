@@ -96,12 +96,6 @@ bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
     return get(k, KERNEL_matmul_q4 + (enum kernel)f, spec, 2, out, e);
 }
 
-bool kernels_embed(struct kernels *k, enum weight_format f, const struct gpu_pipeline **out,
-                   struct err *e)
-{
-    return get(k, KERNEL_embed_q4 + (enum kernel)f, &k->row_lanes, 1, out, e);
-}
-
 bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,
                   const struct gpu_pipeline **out, struct err *e)
 {

@@ -59,8 +59,6 @@ void kernels_destroy(struct kernels *k);
 // nt: tokens a lane, 1 to 8.
 bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
                     const struct gpu_pipeline **out, struct err *e);
-bool kernels_embed(struct kernels *k, enum weight_format f, const struct gpu_pipeline **out,
-                   struct err *e);
 // want: bit 1 << form for each form written.
 bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,
                   const struct gpu_pipeline **out, struct err *e);

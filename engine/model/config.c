@@ -88,6 +88,7 @@ bool config_read(const struct gguf *g, struct config *out, struct err *e)
         return err_set(e, ERR_FORMAT, "%s: a vocabulary of %llu tokens is out of range", g->path,
                        (unsigned long long)embd->ne[1]);
     c->n_vocab = (uint32_t)embd->ne[1];
+    c->tied_output = !gguf_tensor(g, "output.weight");
     if (!gguf_u32(g, "llama.block_count", &c->n_layers, e) ||
         !gguf_u32(g, "llama.embedding_length", &c->n_embd, e) ||
         !gguf_u32(g, "llama.feed_forward_length", &c->n_ff, e) ||

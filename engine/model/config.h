@@ -15,6 +15,7 @@ struct config {
     enum rope_scaling scaling;
     float rope_factor;        // of linear and YaRN scaling
     uint32_t rope_orig_ctx;   // of YaRN
+    bool tied_output;         // no output.weight: token_embd.weight is the output matrix too
     bool has_rope_freqs;      // Llama 3.1 and later
     float rope_freqs[128];    // [n_rot/2] divisors of the frequencies
 };

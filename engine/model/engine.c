@@ -1,13 +1,15 @@
 // engine.h's struct engine: opening, closing, what it says of itself.
 #include "engine/model/engine_internal.h"
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/size.h"
+#include "engine/model/embed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void describe_device(const struct gpu_caps *c, struct engine_device *d)
+void engine_describe_device(const struct gpu_caps *c, struct engine_device *d)
 {
     *d = (struct engine_device){
         .index = c->index,
@@ -42,24 +44,39 @@ bool engine_devices(struct engine_device **out, size_t *n, struct err *e)
     if (!gpu_list(&caps, n, e)) return false;
     *out = calloc(*n, sizeof **out);
     for (size_t i = 0; *out && i < *n; i++)
-        describe_device(&caps[i], &(*out)[i]);
+        engine_describe_device(&caps[i], &(*out)[i]);
     free(caps);
     return *out || err_nomem(e, "the device list", *n * sizeof **out);
+}
+
+// Parameters and the type that has the most bytes, from the file's tensors.
+static void count_types(const struct gguf *g, struct engine_info *out)
+{
+    uint64_t bytes[64] = {0}, best = 0;
+    enum quant_type main_type = QUANT_F32;
+    for (size_t i = 0; i < g->n_tensors; i++) {
+        const struct gguf_tensor *t = &g->tensors[i];
+        out->n_params += t->n_elements;
+        out->weight_bytes_file += t->size;
+        if ((unsigned)t->type >= 64) continue;
+        bytes[t->type] += t->size;
+        if (bytes[t->type] > best) {
+            best = bytes[t->type];
+            main_type = t->type;
+        }
+    }
+    const struct gguf_tensor *freqs = gguf_tensor(g, "rope_freqs.weight");
+    if (freqs) out->n_params -= freqs->n_elements; // a table, not parameters
+    (void)snprintf(out->file_type, sizeof out->file_type, "%s", quant_info(main_type)->name);
 }
 
 static void describe(struct engine *g)
 {
     const struct config *c = &g->config;
-    const struct weights *w = &g->weights;
-    const struct forward *f = &g->forward;
-    g->info = (struct engine_info){
+    const struct forward_params *p = &g->place.p;
+    struct engine_info *i = &g->info;
+    *i = (struct engine_info){
         .arch = "llama",
-        .n_params = w->n_params,
-        .weight_bytes_file = w->file_bytes,
-        .weight_bytes_device = w->device_bytes,
-        .weight_bytes_token = w->device_bytes - (w->tied ? 0 : w->embd.m[0].buf.allocated),
-        .kv_bytes = f->kv_bytes,
-        .scratch_bytes = f->scratch_bytes,
         .n_layers = c->n_layers,
         .n_embd = c->n_embd,
         .n_heads = c->n_heads,
@@ -68,76 +85,200 @@ static void describe(struct engine *g)
         .n_ff = c->n_ff,
         .n_vocab = c->n_vocab,
         .n_ctx_train = c->n_ctx_train,
-        .n_ctx = f->p.n_ctx,
-        .n_seqs = f->p.n_seqs,
-        .n_batch = f->p.n_batch,
+        .n_ctx = p->n_ctx,
+        .n_seqs = p->n_seqs,
+        .n_batch = p->n_batch,
+        .n_devices = g->place.n_stages,
         .rope_theta = c->rope_theta,
         .norm_eps = c->norm_eps,
-        .tied_output = w->tied,
+        .tied_output = c->tied_output,
     };
-    memcpy(g->info.name, c->name, sizeof g->info.name);
-    (void)snprintf(g->info.file_type, sizeof g->info.file_type, "%s",
-                   quant_info(w->main_type)->name);
-    (void)snprintf(g->info.load_path, sizeof g->info.load_path, "%s",
-                   g->gpu.texel ? "texel" : "ssbo");
+    for (uint32_t k = 0; k < g->place.n_stages; k++) {
+        const struct stage *s = &g->stages[k];
+        i->weight_bytes_device += g->place.stage[k].resident_bytes;
+        i->weight_bytes_token += weights_matrix_bytes(&s->weights);
+        i->kv_bytes += s->forward.kv_bytes;
+        i->scratch_bytes += s->forward.scratch_bytes;
+        i->n_resident += s->weights.n_resident;
+    }
+    count_types(&g->file, i);
+    memcpy(i->name, c->name, sizeof i->name);
+    (void)snprintf(i->load_path, sizeof i->load_path, "%s",
+                   g->stages[0].gpu.texel ? "texel" : "ssbo");
 }
+
+// ------------------------------------------------------------------------------------ opening
 
 static bool alloc_host(struct engine *g, struct err *e)
 {
-    const struct forward_params *p = &g->forward.p;
+    const struct forward_params *p = &g->place.p;
     g->seq_len = calloc(p->n_seqs, sizeof *g->seq_len);
     g->runs = calloc(p->n_seqs, sizeof *g->runs);
-    g->tokens = calloc(p->n_batch, sizeof *g->tokens);
-    g->rows = calloc(p->n_batch, sizeof *g->rows);
-    return (g->seq_len && g->runs && g->tokens && g->rows) ||
-           err_nomem(e, "the batch", p->n_batch * sizeof *g->tokens);
+    g->ids = calloc(p->n_pass, sizeof *g->ids);
+    g->tokens = calloc(p->n_pass, sizeof *g->tokens);
+    g->rows = calloc(p->n_pass, sizeof *g->rows);
+    return (g->seq_len && g->runs && g->ids && g->tokens && g->rows) ||
+           err_nomem(e, "the batch", p->n_pass * sizeof *g->tokens);
 }
 
-// Drivers compile at first dispatch: a pass of each kind now, so that no later call pays for it.
-static bool warm_up(struct engine *g, struct err *e)
+// Takes all memory of a stage; nothing is read yet, so that a refusal costs little.
+static bool allocate(struct engine *g, uint32_t k, struct err *e)
 {
-    float *logits = malloc(g->config.n_vocab * sizeof *logits);
-    if (!logits) return err_nomem(e, "logits", g->config.n_vocab * sizeof *logits);
-    const int32_t ids[2] = {0, 0};
-    bool ok = true;
-    for (size_t n = g->forward.p.n_batch > 1 ? 2 : 1; ok && n > 0; n--) {
-        struct engine_item item = {.seq = 0, .tokens = ids, .n = n, .want = LOGITS_LAST};
-        ok = engine_run(g, &item, 1, logits, e) && engine_seq_truncate(g, 0, 0, e);
+    const struct place_stage *s = &g->place.stage[k];
+    struct stage *t = &g->stages[k];
+    return weights_describe(&g->file, &g->config, &t->gpu, s->first_layer, s->n_layers,
+                            s->has_output, &t->weights, e) &&
+           weights_place(&t->weights, &t->gpu, s->n_resident, e) &&
+           weights_allocate(&t->weights, &t->gpu, e) &&
+           forward_create(&t->gpu, &g->config, &t->weights, &t->stream, &g->place.p, &t->forward,
+                          e);
+}
+
+static void release(struct engine *g)
+{
+    for (uint32_t k = 0; k < g->n_gpus; k++) {
+        struct stage *t = &g->stages[k];
+        stream_destroy(&t->stream);
+        forward_destroy(&t->forward);
+        weights_free(&t->gpu, &t->weights);
     }
-    free(logits);
+}
+
+static uint64_t resident_file_bytes(const struct engine *g)
+{
+    uint64_t sum = 0;
+    for (uint32_t k = 0; k < g->place.n_stages; k++) {
+        const struct weights *w = &g->stages[k].weights;
+        if (w->has_output) sum += w->output.m[0].t[0]->size;
+        for (uint32_t i = 0; i < w->n_resident; i++)
+            sum += w->layers[i].file_bytes;
+    }
+    return sum;
+}
+
+static bool load(struct engine *g, struct progress *progress, struct err *e)
+{
+    uint64_t done = 0;
+    bool ok = true;
+    progress_begin(progress, "Loading", resident_file_bytes(g));
+    for (uint32_t k = 0; ok && k < g->place.n_stages; k++) {
+        struct stage *t = &g->stages[k];
+        struct uploader u;
+        ok = uploader_create(&t->gpu, &g->file, &u, e);
+        ok = ok && upload_resident(&u, &t->weights, progress, &done, e);
+        uploader_destroy(&u);
+    }
+    for (uint32_t k = 0; ok && k < g->place.n_stages; k++) {
+        struct stage *t = &g->stages[k];
+        ok = forward_warm_up(&t->forward, e) &&
+             stream_create(&t->gpu, &g->file, &t->weights, &t->stream, e);
+    }
+    progress_end(progress);
     return ok;
 }
 
-static bool open_engine(struct engine *g, const struct engine_params *p, struct err *e)
+// After a refusal: what the device gave before it is what it has, unless that was little.
+static void lower_budget(struct place_stage *s, uint64_t given)
+{
+    uint64_t wanted = place_stage_bytes(s);
+    s->budget = given > wanted / 2 ? size_min(given, wanted / 20 * 19) : wanted / 5 * 4;
+}
+
+// Takes memory as the layout says, a smaller layout where a device refuses.
+static bool allocate_all(struct engine *g, const struct engine_params *p, struct err *e)
+{
+    for (bool refused = false;; refused = true) {
+        if (!place_decide(&g->file, &g->config, &g->place, e)) return false;
+        if (p->on_layout) {
+            struct engine_layout l;
+            layout_describe(&g->place, &l);
+            l.refused = refused;
+            layout_estimate(g, &l);
+            p->on_layout(p->on_layout_ctx, &l);
+        }
+        uint32_t k = 0;
+        while (k < g->place.n_stages && allocate(g, k, e))
+            k++;
+        if (k == g->place.n_stages) return true;
+        uint64_t given = k < g->n_gpus ? g->stages[k].gpu.allocated_bytes : 0;
+        release(g);
+        if (!e || e->code != ERR_MEMORY || cancel_requested()) return false;
+        lower_budget(&g->place.stage[k], given);
+    }
+}
+
+// The devices of "A,B,...".
+static bool open_devices(struct engine *g, const struct engine_params *p,
+                         const struct gpu_limits *limits, struct err *e)
+{
+    char names[512], *rest = names;
+    if (p->device && strlen(p->device) >= sizeof names)
+        return err_set(e, ERR_ARG, "the list of devices is too long");
+    (void)snprintf(names, sizeof names, "%s", p->device ? p->device : "");
+    while (rest) {
+        char *name = p->device ? strsep(&rest, ",") : (rest = NULL);
+        if (g->n_gpus == ENGINE_MAX_DEVICES)
+            return err_set(e, ERR_ARG, "--device names more than %d devices", ENGINE_MAX_DEVICES);
+        if (!gpu_create(name, p->validate, limits, &g->stages[g->n_gpus].gpu, e)) return false;
+        g->place.stage[g->n_gpus].gpu = &g->stages[g->n_gpus].gpu;
+        g->n_gpus++;
+    }
+    g->place.n_stages = g->n_gpus;
+    return true;
+}
+
+// Devices that share memory share its budget: software devices have the machine's.
+static void set_budgets(struct engine *g, const struct engine_params *p)
+{
+    for (uint32_t i = 0; i < g->n_gpus; i++) {
+        const struct gpu_caps *a = &g->stages[i].gpu.caps;
+        uint32_t sharers = 0;
+        for (uint32_t k = 0; k < g->n_gpus; k++) {
+            const struct gpu_caps *b = &g->stages[k].gpu.caps;
+            sharers += !strcmp(a->uuid, b->uuid) || (a->unified && b->unified);
+        }
+        g->place.stage[i].budget =
+            p->max_bytes[i] ? p->max_bytes[i] : place_budget(a) / sharers;
+    }
+}
+
+// Everything that takes no memory for the model.
+static bool prepare(struct engine *g, const struct engine_params *p,
+                    const struct gpu_limits *limits, struct err *e)
 {
     uint32_t n_ctx = p->n_ctx;
     if (!gguf_open(p->model_path, &g->file, e) || !config_read(&g->file, &g->config, e) ||
-        !vocab_open(p->model_path, &g->vocab, e))
+        !embed_check(&g->file, &g->config, e) || !open_devices(g, p, limits, e))
         return false;
-    if (vocab_size(g->vocab) > g->config.n_vocab)
-        return err_set(e, ERR_FORMAT, "%s: %u tokens have no row in token_embd.weight",
-                       p->model_path, vocab_size(g->vocab) - g->config.n_vocab);
     if (!n_ctx) n_ctx = g->config.n_ctx_train < 4096 ? g->config.n_ctx_train : 4096;
-    struct forward_params f = {
+    g->place.p = (struct forward_params){
         .n_ctx = (uint32_t)size_align(n_ctx, 32),
         .n_seqs = p->n_seqs ? p->n_seqs : 1,
         .n_batch = p->n_batch ? p->n_batch : 512,
         .kv_f32 = p->kv == ENGINE_KV_F32,
     };
-    if (!gpu_create(p->device, p->validate, NULL, &g->gpu, e)) return false;
-    describe_device(&g->gpu.caps, &g->device);
-    return weights_load(&g->gpu, &g->file, &g->config, p->progress, &g->weights, e) &&
-           forward_create(&g->gpu, &g->config, &g->weights, &f, &g->forward, e) &&
-           alloc_host(g, e) && warm_up(g, e);
+    engine_describe_device(&g->stages[0].gpu.caps, &g->device);
+    set_budgets(g, p);
+    return true;
 }
 
-bool engine_open(const struct engine_params *p, struct engine **out, struct err *e)
+static bool open_vocab(struct engine *g, const struct engine_params *p, struct err *e)
+{
+    if (!vocab_open(p->model_path, &g->vocab, e)) return false;
+    if (vocab_size(g->vocab) <= g->config.n_vocab) return true;
+    return err_set(e, ERR_FORMAT, "%s: %u tokens have no row in token_embd.weight", p->model_path,
+                   vocab_size(g->vocab) - g->config.n_vocab);
+}
+
+bool engine_open_limited(const struct engine_params *p, const struct gpu_limits *limits,
+                         struct engine **out, struct err *e)
 {
     double start = clock_s();
     *out = NULL;
     struct engine *g = calloc(1, sizeof *g);
     if (!g) return err_nomem(e, "the engine", sizeof *g);
-    if (!open_engine(g, p, e)) {
+    if (!prepare(g, p, limits, e) || !open_vocab(g, p, e) || !allocate_all(g, p, e) ||
+        !alloc_host(g, e) || !load(g, p->progress, e)) {
         engine_close(g);
         return false;
     }
@@ -147,15 +288,35 @@ bool engine_open(const struct engine_params *p, struct engine **out, struct err 
     return true;
 }
 
+bool engine_open(const struct engine_params *p, struct engine **out, struct err *e)
+{
+    return engine_open_limited(p, NULL, out, e);
+}
+
+bool engine_lay_out(const struct engine_params *p, struct engine_layout *out, struct err *e)
+{
+    *out = (struct engine_layout){0};
+    struct engine *g = calloc(1, sizeof *g);
+    if (!g) return err_nomem(e, "the engine", sizeof *g);
+    bool ok = prepare(g, p, NULL, e) && place_decide(&g->file, &g->config, &g->place, e);
+    if (ok) {
+        layout_describe(&g->place, out);
+        layout_estimate(g, out);
+    }
+    engine_close(g);
+    return ok;
+}
+
 void engine_close(struct engine *g)
 {
     if (!g) return;
-    forward_destroy(&g->forward);
-    weights_free(&g->gpu, &g->weights);
-    gpu_destroy(&g->gpu);
+    release(g);
+    for (uint32_t k = 0; k < g->n_gpus; k++)
+        gpu_destroy(&g->stages[k].gpu);
     gguf_close(&g->file);
     vocab_close(g->vocab);
     free(g->seq_len);
+    free(g->ids);
     free(g->tokens);
     free(g->runs);
     free(g->rows);

@@ -1,24 +1,45 @@
 // Inside of engine.h's struct engine.
-//   engine.c  opening and closing     run.c  sequences, and the cutting of work into passes
+//   engine.c  opening and closing     layout.c  what engine_layout says
+//   run.c     sequences, and the cutting of work into passes
 #ifndef LECTERN_ENGINE_INTERNAL_H
 #define LECTERN_ENGINE_INTERNAL_H
 
 #include "engine/engine.h"
 #include "engine/model/forward.h"
+#include "engine/model/place.h"
+
+struct stage { // layers on one device
+    struct gpu gpu;
+    struct weights weights;
+    struct stream stream;
+    struct forward forward;
+};
 
 struct engine {
     struct vocab *vocab;
     struct gguf file;
-    struct gpu gpu;
     struct config config;
-    struct weights weights;
-    struct forward forward;
+    struct place place;
+    struct stage stages[ENGINE_MAX_DEVICES]; // [place.n_stages]
+    uint32_t n_gpus;                         // of them opened
     struct engine_device device;
     struct engine_info info;
     uint32_t *seq_len;         // [n_seqs]
-    struct pass_token *tokens; // [n_batch]
-    struct pass_tile *runs;    // [n_seqs]
-    uint32_t *rows;            // [n_batch]
+    uint32_t *ids;             // [n_pass]
+    struct pass_token *tokens; // [n_pass]
+    struct pass_run *runs;     // [n_seqs]
+    uint32_t *rows;            // [n_pass]
 };
+
+void engine_describe_device(const struct gpu_caps *c, struct engine_device *d);
+
+// layout.c
+void layout_describe(const struct place *p, struct engine_layout *out);
+// Measures what the estimate needs: a copy on each device, repacking a piece of the file.
+void layout_estimate(const struct engine *g, struct engine_layout *out);
+
+// The same as engine_open, on devices whose limits are lowered: for tests. limits may be NULL.
+bool engine_open_limited(const struct engine_params *p, const struct gpu_limits *limits,
+                         struct engine **out, struct err *e);
 
 #endif

@@ -1,15 +1,11 @@
 #include "engine/model/forward.h"
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/size.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const struct matrix_group *output_group(const struct weights *w)
-{
-    return w->tied ? &w->embd : &w->output;
-}
 
 // ------------------------------------------------------------------------------- recording
 
@@ -24,8 +20,10 @@ static bool record_norm(struct forward *f, enum norm_mode mode, uint32_t want, V
 }
 
 // y (+)= W x for every matrix of the group; no barrier between them, their outputs are disjoint.
+// first: row of y that token 0 goes to.
 static bool record_matmul(struct forward *f, const struct matrix_group *g,
-                          const VkDescriptorSet *sets, uint32_t n_tokens, bool add, struct err *e)
+                          const VkDescriptorSet *sets, uint32_t first, uint32_t n_tokens, bool add,
+                          struct err *e)
 {
     uint32_t nt = n_tokens == 1 ? 1 : 4, tiles_a_group = f->kernels.tile_lanes / TILE_LANES;
     for (uint32_t i = 0; i < g->n; i++) {
@@ -37,7 +35,7 @@ static bool record_matmul(struct forward *f, const struct matrix_group *g,
             .n_blocks = m->n_blocks,
             .n_tokens = n_tokens,
             .y_stride = g->n_cols / 4,
-            .y_offset = m->y_offset / 4,
+            .y_offset = (first * g->n_cols + m->y_offset) / 4,
             .add = add,
         };
         gpu_dispatch(f->gpu, &f->cmd, p, sets[i], &push,
@@ -49,7 +47,8 @@ static bool record_matmul(struct forward *f, const struct matrix_group *g,
 }
 
 static bool record_attention(struct forward *f, const struct layer_ops *ops,
-                             const struct matrix_group *qkv, const struct shape *s, struct err *e)
+                             const struct matrix_group *qkv, const struct sub_batch *s,
+                             struct err *e)
 {
     const struct config *c = f->config;
     const struct gpu_pipeline *rope, *attention;
@@ -61,6 +60,7 @@ static bool record_attention(struct forward *f, const struct layer_ops *ops,
     uint32_t q_stride = (uint32_t)size_align(c->n_heads * c->head_dim, BLOCK_COLS) / 4;
     struct push_rope r = {
         .n_tokens = s->n_tokens,
+        .token_base = s->first,
         .n_heads = c->n_heads,
         .n_kv_heads = c->n_kv_heads,
         .head_dim = c->head_dim,
@@ -74,7 +74,8 @@ static bool record_attention(struct forward *f, const struct layer_ops *ops,
     };
     gpu_dispatch(f->gpu, &f->cmd, rope, ops->rope, &r, (uint32_t[]){s->n_tokens, 1, 1});
     gpu_barrier(f->gpu, &f->cmd);
-    struct push_attention a = {.n_kv_heads = c->n_kv_heads,
+    struct push_attention a = {.tile_base = s->first_tile,
+                               .n_kv_heads = c->n_kv_heads,
                                .kv_dim = f->kv_dim,
                                .q_stride = q_stride,
                                .v_base = f->v_base};
@@ -95,7 +96,7 @@ static struct push_norm norm_push(const struct forward *f, uint32_t n_rows, uint
     };
 }
 
-static bool record_layer(struct forward *f, uint32_t i, const struct shape *s, struct err *e)
+static bool record_layer(struct forward *f, uint32_t i, const struct sub_batch *s, struct err *e)
 {
     const struct config *c = f->config;
     const struct layer *y = &f->weights->layers[i];
@@ -104,48 +105,49 @@ static bool record_layer(struct forward *f, uint32_t i, const struct shape *s, s
     struct push_norm embd = norm_push(f, n, c->n_embd);
     struct push_norm attended = norm_push(f, n, c->n_heads * c->head_dim);
     struct push_norm ff = norm_push(f, n, c->n_ff);
+    embd.x_offset = s->first * embd.x_stride;
     ff.x_stride = y->gate_up.n_cols / 4;
     ff.x_offset2 = y->gate_up.row_at[1] / 4;
     return record_norm(f, NORM_RMS, y->qkv.want, o->attn_norm, &embd, e) &&
-           record_matmul(f, &y->qkv, o->qkv, n, false, e) &&
+           record_matmul(f, &y->qkv, o->matmul[0], 0, n, false, e) &&
            record_attention(f, o, &y->qkv, s, e) &&
            record_norm(f, NORM_PLAIN, y->o.want, f->attended_act, &attended, e) &&
-           record_matmul(f, &y->o, &o->o, n, true, e) &&
+           record_matmul(f, &y->o, o->matmul[1], s->first, n, true, e) &&
            record_norm(f, NORM_RMS, y->gate_up.want, o->ffn_norm, &embd, e) &&
-           record_matmul(f, &y->gate_up, o->gate_up, n, false, e) &&
+           record_matmul(f, &y->gate_up, o->matmul[2], 0, n, false, e) &&
            record_norm(f, NORM_SWIGLU, y->down.want, f->swiglu_act, &ff, e) &&
-           record_matmul(f, &y->down, &o->down, n, true, e);
+           record_matmul(f, &y->down, o->matmul[3], s->first, n, true, e);
 }
 
-static bool record_body(struct forward *f, const struct shape *s, struct err *e)
+static void record_copy(struct forward *f, enum scratch from, enum scratch to, uint32_t n_tokens)
 {
-    const struct matrix *m = &f->weights->embd.m[0];
-    const struct gpu_pipeline *p;
-    if (!kernels_embed(&f->kernels, m->format, &p, e)) return false;
-    struct push_embed push = {s->n_tokens, m->n_blocks, m->n_blocks * BLOCK_COLS / 4};
-    gpu_dispatch(f->gpu, &f->cmd, p, f->embed, &push, (uint32_t[]){s->n_tokens, 1, 1});
     gpu_barrier(f->gpu, &f->cmd);
-    for (uint32_t i = 0; i < f->config->n_layers; i++)
-        if (!record_layer(f, i, s, e)) return false;
-    return true;
+    gpu_copy(f->gpu, &f->cmd, &f->scratch[from], 0, &f->scratch[to], 0,
+             (uint64_t)n_tokens * forward_stride(f) * sizeof(float));
+    gpu_barrier(f->gpu, &f->cmd);
 }
 
 static bool record_logits(struct forward *f, uint32_t n_rows, struct err *e)
 {
-    const struct matrix_group *g = output_group(f->weights);
+    const struct matrix_group *g = &f->weights->output;
     struct push_norm push = norm_push(f, n_rows, f->config->n_embd);
     push.gather = 1;
     return record_norm(f, NORM_RMS, g->want, f->out_norm, &push, e) &&
-           record_matmul(f, g, &f->output, n_rows, false, e);
+           record_matmul(f, g, f->output, 0, n_rows, false, e);
 }
 
 // Records what `s` asks for, unless that is what the command buffer holds already.
 static bool record(struct forward *f, const struct shape *s, struct err *e)
 {
-    if (!memcmp(&f->recorded, s, sizeof *s)) return true;
+    if (s->n_subs == 1 && !memcmp(&f->recorded, s, sizeof *s)) return true;
     memset(&f->recorded, 0, sizeof f->recorded);
     if (!gpu_begin(f->gpu, &f->cmd, e)) return false;
-    if (s->body && !record_body(f, s, e)) return false;
+    gpu_barrier(f->gpu, &f->cmd); // what another queue copied is visible from here on
+    if (s->input) record_copy(f, SCRATCH_IN, SCRATCH_X, s->n_tokens);
+    for (uint32_t i = 0; i < s->n_layers; i++)
+        for (uint32_t k = 0; k < f->n_subs; k++)
+            if (!record_layer(f, s->first_layer + i, &f->subs[k], e)) return false;
+    if (s->output) record_copy(f, SCRATCH_X, SCRATCH_OUT, s->n_tokens);
     if (s->n_rows && !record_logits(f, s->n_rows, e)) return false;
     if (!gpu_end(f->gpu, &f->cmd, e)) return false;
     memcpy(&f->recorded, s, sizeof *s); // padding included: memcmp sees it
@@ -154,59 +156,193 @@ static bool record(struct forward *f, const struct shape *s, struct err *e)
 
 // --------------------------------------------------------------------------------- running
 
-// Writes the tables of a pass and returns its shape.
-static void fill_tables(struct forward *f, const struct pass *p, struct shape *s)
+uint32_t forward_stride(const struct forward *f)
 {
-    uint32_t *table = f->table.map, *tiles = f->tiles.map;
-    size_t pairs = f->config->head_dim; // floats of angles a token
-    memset(s, 0, sizeof *s);
-    s->n_tokens = p->n_tokens;
-    s->decode = s->body = true;
+    return (uint32_t)size_align(f->config->n_embd, BLOCK_COLS);
+}
+
+float *forward_input(struct forward *f)
+{
+    return f->scratch[f->scratch[SCRATCH_IN].map ? SCRATCH_IN : SCRATCH_X].map;
+}
+
+const float *forward_output(const struct forward *f)
+{
+    return f->scratch[f->scratch[SCRATCH_OUT].map ? SCRATCH_OUT : SCRATCH_X].map;
+}
+
+static void fill_tokens(struct forward *f, const struct pass *p)
+{
+    uint32_t *table = f->scratch[SCRATCH_TABLE].map;
+    float *angles = f->scratch[SCRATCH_ANGLES].map;
     for (uint32_t i = 0; i < p->n_tokens; i++) {
         const struct pass_token *t = &p->tokens[i];
-        memcpy(table + 4 * i, (uint32_t[]){t->id, t->cell, t->position}, 12);
-        config_angles(f->config, t->position, (float *)f->angles.map + i * pairs);
+        memcpy(table + 4 * i, (uint32_t[]){0, t->cell, t->position}, 12);
+        config_angles(f->config, t->position, angles + (size_t)i * f->config->head_dim);
     }
-    for (uint32_t i = 0; i < p->n_runs; i++)
-        s->decode &= p->runs[i].n == 1;
-    uint32_t step = s->decode ? 1 : f->tile_tokens;
-    for (uint32_t i = 0; i < p->n_runs; i++)
-        for (uint32_t at = 0; at < p->runs[i].n; at += step) {
-            const struct pass_tile *r = &p->runs[i];
-            uint32_t n = r->n - at < step ? r->n - at : step;
-            memcpy(tiles + 4 * s->n_tiles++,
-                   (uint32_t[]){r->first + at, n, r->cell, r->position + at}, 16);
+}
+
+// The part of a run that lies in tokens [first, end): false when there is none.
+static bool clip(const struct pass_run *r, uint32_t first, uint32_t end, struct pass_run *out)
+{
+    uint32_t from = r->first > first ? r->first : first;
+    uint32_t to = r->first + r->n < end ? r->first + r->n : end;
+    if (from >= to) return false;
+    *out = (struct pass_run){from - first, to - from, r->cell, r->position + (from - r->first)};
+    return true;
+}
+
+// Cuts the pass into sub-batches, and these into attention tiles, whose tokens are counted from the
+// sub-batch's first.
+static void fill_tiles(struct forward *f, const struct pass *p)
+{
+    uint32_t *tiles = f->scratch[SCRATCH_TILES].map, n_tiles = 0;
+    struct pass_run r;
+    f->n_subs = 0;
+    for (uint32_t first = 0; first < p->n_tokens; first += f->p.n_batch) {
+        struct sub_batch *s = &f->subs[f->n_subs++];
+        uint32_t left = p->n_tokens - first, n = left < f->p.n_batch ? left : f->p.n_batch;
+        *s = (struct sub_batch){first, n, n_tiles, 0, true};
+        for (uint32_t i = 0; i < p->n_runs; i++)
+            if (clip(&p->runs[i], first, first + n, &r)) s->decode &= r.n == 1;
+        uint32_t step = s->decode ? 1 : f->tile_tokens;
+        for (uint32_t i = 0; i < p->n_runs; i++) {
+            if (!clip(&p->runs[i], first, first + n, &r)) continue;
+            for (uint32_t at = 0; at < r.n; at += step) {
+                uint32_t count = r.n - at < step ? r.n - at : step;
+                memcpy(tiles + 4 * n_tiles++,
+                       (uint32_t[]){r.first + at, count, r.cell, r.position + at}, 16);
+            }
         }
+        s->n_tiles = n_tiles - s->first_tile;
+    }
 }
 
 static void fill_rows(struct forward *f, const uint32_t *rows, uint32_t n)
 {
-    uint32_t *table = f->table.map;
+    uint32_t *table = f->scratch[SCRATCH_TABLE].map;
     for (uint32_t i = 0; i < n; i++)
         table[4 * i + 3] = rows[i];
 }
 
 static void take_logits(const struct forward *f, uint32_t n, float *out)
 {
-    size_t stride = output_group(f->weights)->n_cols, n_vocab = f->config->n_vocab;
+    const float *logits = f->scratch[SCRATCH_LOGITS].map;
+    size_t stride = f->weights->output.n_cols, n_vocab = f->config->n_vocab;
     for (uint32_t i = 0; i < n; i++)
-        memcpy(out + i * n_vocab, (const float *)f->logits.map + i * stride, n_vocab * sizeof *out);
+        memcpy(out + i * n_vocab, logits + i * stride, n_vocab * sizeof *out);
+}
+
+// Layers that one submission computes: as many as keep it short, so that no watchdog ends it and ^C
+// is noticed. Multiplications that devices do in about 0.1 s: a software device about 4e9 (measured
+// 26e9 a second), a small GPU 5e10.
+static uint32_t layers_at_once(const struct forward *f, uint32_t n_tokens)
+{
+    const struct config *c = f->config;
+    double limit = strcmp(f->gpu->caps.type, "cpu") ? 5e10 : 4e9;
+    double layer = (2.0 * c->n_embd * (c->n_heads + c->n_kv_heads) * c->head_dim +
+                    3.0 * c->n_embd * c->n_ff) *
+                   n_tokens;
+    double n = limit / layer;
+    return n < 1 ? 1 : n > f->weights->n_layers ? f->weights->n_layers : (uint32_t)n;
+}
+
+// Runs `s`; a streamed layer comes alone.
+static bool run_shape(struct forward *f, const struct shape *s, struct err *e)
+{
+    bool streamed = s->n_layers && s->first_layer >= f->weights->n_resident;
+    if (!cancel_check(e) || (streamed && !stream_acquire(f->stream, s->first_layer, e)))
+        return false;
+    if (!record(f, s, e) || !gpu_submit(f->gpu, &f->cmd, e)) return false;
+    if (streamed) stream_release(f->stream, s->first_layer);
+    return true;
+}
+
+static bool run_layers(struct forward *f, const struct pass *p, uint32_t n_rows, struct err *e)
+{
+    const struct weights *w = f->weights;
+    uint32_t step = layers_at_once(f, p->n_tokens), at = 0;
+    struct shape s;
+    do {
+        uint32_t n = at < w->n_resident ? w->n_resident - at : w->n_layers - at ? 1 : 0;
+        memset(&s, 0, sizeof s);
+        s.first_layer = at;
+        s.n_layers = n < step ? n : step;
+        s.n_subs = f->n_subs;
+        s.n_tokens = p->n_tokens;
+        s.n_tiles = f->subs[0].n_tiles;
+        s.decode = f->subs[0].decode;
+        s.input = at == 0 && f->scratch[SCRATCH_IN].buffer;
+        at += s.n_layers;
+        s.output = at == w->n_layers && f->scratch[SCRATCH_OUT].buffer;
+        s.n_rows = at == w->n_layers ? n_rows : 0;
+        if (!run_shape(f, &s, e)) return false;
+    } while (at < w->n_layers);
+    return true;
 }
 
 bool forward_run(struct forward *f, const struct pass *p, struct err *e)
 {
-    struct shape s;
-    assert(p->n_tokens && p->n_tokens <= f->p.n_batch);
-    fill_tables(f, p, &s);
-    uint32_t done = 0;
+    assert(p->n_tokens && p->n_tokens <= f->p.n_pass);
+    uint32_t wanted = f->weights->has_output ? p->n_rows : 0, done = 0;
+    fill_tokens(f, p);
+    fill_tiles(f, p);
     do { // more rows than fit take more submissions; the residual stream stays where it is
-        s.n_rows = p->n_rows - done < FORWARD_MAX_ROWS ? p->n_rows - done : FORWARD_MAX_ROWS;
-        fill_rows(f, p->rows + done, s.n_rows);
-        if (!record(f, &s, e) || !gpu_submit(f->gpu, &f->cmd, e)) return false;
-        take_logits(f, s.n_rows, p->logits + (size_t)done * f->config->n_vocab);
-        done += s.n_rows;
-        s.body = false;
-    } while (done < p->n_rows);
+        uint32_t n = wanted - done < FORWARD_MAX_ROWS ? wanted - done : FORWARD_MAX_ROWS;
+        struct shape tail;
+        memset(&tail, 0, sizeof tail);
+        tail.n_subs = 1;
+        tail.n_rows = n;
+        fill_rows(f, p->rows + done, n);
+        if (!(done ? run_shape(f, &tail, e) : run_layers(f, p, n, e))) return false;
+        take_logits(f, n, p->logits + (size_t)done * f->config->n_vocab);
+        done += n;
+    } while (done < wanted);
+    return true;
+}
+
+static bool same_kernels(const struct layer *a, const struct layer *b)
+{
+    for (uint32_t k = 0; k < LAYER_GROUPS; k++) {
+        const struct matrix_group *x = layer_group((struct layer *)(uintptr_t)a, k),
+                                  *y = layer_group((struct layer *)(uintptr_t)b, k);
+        if (x->n != y->n || x->want != y->want) return false;
+        for (uint32_t i = 0; i < x->n; i++)
+            if (x->m[i].format != y->m[i].format) return false;
+    }
+    return true;
+}
+
+static bool seen_before(const struct weights *w, uint32_t i)
+{
+    for (uint32_t k = 0; k < i; k++)
+        if (same_kernels(&w->layers[k], &w->layers[i])) return true;
+    return false;
+}
+
+bool forward_warm_up(struct forward *f, struct err *e)
+{
+    const struct weights *w = f->weights;
+    const struct pass_token tokens[2] = {{0, 0}, {1, 1}};
+    for (uint32_t n = f->p.n_batch > 1 ? 2 : 1; n > 0; n--) {
+        struct pass_run run = {.n = n};
+        struct pass p = {.tokens = tokens, .n_tokens = n, .runs = &run, .n_runs = 1};
+        struct shape s;
+        memset(&s, 0, sizeof s);
+        fill_tokens(f, &p);
+        fill_tiles(f, &p);
+        s.n_subs = 1;
+        s.n_tokens = n;
+        s.n_tiles = f->subs[0].n_tiles;
+        s.decode = f->subs[0].decode;
+        s.n_rows = w->has_output ? n : 0;
+        for (s.first_layer = 0; s.first_layer < w->n_resident; s.first_layer++) {
+            if (seen_before(w, s.first_layer)) continue;
+            s.n_layers = 1;
+            if (!run_shape(f, &s, e)) return false;
+            s.n_rows = 0;
+        }
+    }
     return true;
 }
 
@@ -217,7 +353,7 @@ bool forward_copy_cells(struct forward *f, uint32_t dst, uint32_t src, uint32_t 
     memset(&f->recorded, 0, sizeof f->recorded);
     if (!gpu_begin(f->gpu, &f->cmd, e)) return false;
     gpu_barrier(f->gpu, &f->cmd);
-    for (uint32_t i = 0; i < f->config->n_layers; i++)
+    for (uint32_t i = 0; i < f->weights->n_layers; i++)
         for (uint32_t v = 0; v < 2; v++) {
             uint64_t base = v * f->v_base * element;
             gpu_copy(f->gpu, &f->cmd, &f->kv[i], base + src * cell, &f->kv[i], base + dst * cell,
@@ -229,14 +365,16 @@ bool forward_copy_cells(struct forward *f, uint32_t dst, uint32_t src, uint32_t 
 
 bool forward_time_matvec(struct forward *f, double *bytes, double *seconds, struct err *e)
 {
-    const struct matrix_group *g = output_group(f->weights);
+    const struct matrix_group *g = &f->weights->output;
     memset(&f->recorded, 0, sizeof f->recorded);
-    if (!gpu_begin(f->gpu, &f->cmd, e) || !record_matmul(f, g, &f->output, 1, false, e) ||
+    if (!gpu_begin(f->gpu, &f->cmd, e) || !record_matmul(f, g, f->output, 0, 1, false, e) ||
         !gpu_end(f->gpu, &f->cmd, e))
         return false;
     double start = clock_s();
     if (!gpu_submit(f->gpu, &f->cmd, e)) return false;
     *seconds = clock_s() - start;
-    *bytes = (double)g->m[0].buf.size;
+    *bytes = 0;
+    for (uint32_t i = 0; i < g->n; i++)
+        *bytes += (double)g->m[i].bytes;
     return true;
 }

@@ -1,9 +1,15 @@
-// The forward pass of a Llama: buffers, descriptor sets, and a straight list of kernels.
+// The forward pass of a Llama through a range of its layers on one device: buffers, descriptor
+// sets, and a straight list of kernels.
+//
+// A pass computes up to n_pass tokens, in sub-batches of n_batch: layer by layer, and in a layer
+// sub-batch by sub-batch, so that a streamed layer is read once a pass. The residual stream holds
+// all tokens of the pass, scratch only a sub-batch.
 #ifndef LECTERN_FORWARD_H
 #define LECTERN_FORWARD_H
 
 #include "engine/kernels/kernels.h"
 #include "engine/model/config.h"
+#include "engine/model/stream.h"
 #include "engine/model/weights.h"
 
 enum { FORWARD_MAX_ROWS = 16 }; // logits rows a submission
@@ -11,41 +17,65 @@ enum { FORWARD_MAX_ROWS = 16 }; // logits rows a submission
 struct forward_params {
     uint32_t n_ctx;   // positions a sequence, a multiple of 32
     uint32_t n_seqs;
-    uint32_t n_batch; // most tokens a pass; lowered to what buffers allow
+    uint32_t n_batch; // most tokens that scratch holds
+    uint32_t n_pass;  // most tokens of a pass, a multiple of n_batch
     bool kv_f32;
 };
 
 struct pass_token {
-    uint32_t id, cell, position;
+    uint32_t cell, position;
 };
 
-struct pass_tile { // a run of tokens of one sequence, in the pass's tokens
+struct pass_run { // consecutive tokens of one sequence, in the pass's tokens
     uint32_t first, n, cell, position; // cell: of the sequence's position 0
 };
 
-struct pass { // what one submission computes; arrays are borrowed
+struct pass { // arrays are borrowed
     const struct pass_token *tokens;
     uint32_t n_tokens;
-    const struct pass_tile *runs; // one a sequence
+    const struct pass_run *runs; // one a sequence
     uint32_t n_runs;
     const uint32_t *rows; // indices of tokens whose logits are wanted
     uint32_t n_rows;
-    float *logits; // [n_rows, n_vocab]
+    float *logits; // [n_rows, n_vocab]; only the last layers' forward writes them
 };
 
 struct layer_ops {
-    VkDescriptorSet attn_norm, qkv[3], rope, attention, o, ffn_norm, gate_up[3], down;
+    VkDescriptorSet attn_norm, rope, attention, ffn_norm;
+    VkDescriptorSet *matmul[LAYER_GROUPS]; // one a matrix, in f->matmul_sets
+};
+
+struct sub_batch { // tokens [first, first + n_tokens) of the pass
+    uint32_t first, n_tokens, first_tile, n_tiles;
+    bool decode; // every tile is one token
 };
 
 struct shape { // what a recorded command buffer depends on
-    uint32_t n_tokens, n_tiles, n_rows;
-    bool decode, body;
+    uint32_t first_layer, n_layers, n_subs, n_tokens, n_tiles, n_rows;
+    bool decode, input, output;
+};
+
+enum scratch { // kinds of scratch buffers
+    SCRATCH_X,        // residual stream [n_pass, n_embd]
+    SCRATCH_QKV,      // [n_batch, q k v]
+    SCRATCH_Q,        // [n_batch, n_heads * head_dim]
+    SCRATCH_ATTENDED, // the same
+    SCRATCH_GATE_UP,  // [n_batch, gate up]
+    SCRATCH_ACT,      // activations in their N_ACT_FORMS forms
+    SCRATCH_LOGITS = SCRATCH_ACT + N_ACT_FORMS, // [FORWARD_MAX_ROWS, n_vocab]
+    SCRATCH_TABLE,                              // a uvec4 a token
+    SCRATCH_TILES,                              // a uvec4 an attention tile
+    SCRATCH_ANGLES,                             // [n_pass, head_dim]
+    SCRATCH_IN,  // x from the host, where it cannot see SCRATCH_X
+    SCRATCH_OUT, // x for the next device, the same
+    N_SCRATCH
 };
 
 struct forward {
-    struct gpu *gpu; // borrowed, like config and weights
+    struct gpu *gpu; // borrowed, like config, weights and stream
     const struct config *config;
     const struct weights *weights;
+    struct stream *stream;
     struct kernels kernels;
     struct forward_params p;
     uint32_t kv_dim;      // head_dim padded to 64
@@ -53,21 +83,43 @@ struct forward {
     uint32_t group_heads; // query heads of an attention tile
     uint32_t tile_tokens; // tokens of one, when prefilling
     float q_scale;
-    struct gpu_buf x, act[N_ACT_FORMS], qkv, q, attended, gate_up, logits, table, tiles, angles;
+    struct gpu_buf scratch[N_SCRATCH];
     struct gpu_buf *kv; // [n_layers] K of every cell, then V
     uint64_t kv_bytes, scratch_bytes;
     struct gpu_sets sets;
     struct layer_ops *ops; // [n_layers]
-    VkDescriptorSet embed, attended_act, swiglu_act, out_norm, output;
+    VkDescriptorSet *matmul_sets, *output; // output: those of the output matrix
+    VkDescriptorSet attended_act, swiglu_act, out_norm;
     struct gpu_cmd cmd;
     struct shape recorded;
+    struct sub_batch *subs; // [n_pass / n_batch]
+    uint32_t n_subs;
 };
 
+// Bytes that each scratch buffer has; 0: not needed.
+void forward_scratch(const struct gpu *gpu, const struct config *c, const struct weights *w,
+                     const struct forward_params *p, uint64_t bytes[N_SCRATCH]);
+// The most tokens that scratch may hold on this device.
+uint32_t forward_max_batch(const struct gpu *gpu, const struct config *c, const struct weights *w);
+// Bytes of the cache of one layer.
+uint64_t forward_kv_layer(const struct config *c, const struct forward_params *p);
+
 bool forward_create(struct gpu *gpu, const struct config *c, const struct weights *w,
-                    const struct forward_params *p, struct forward *out, struct err *e);
+                    struct stream *stream, const struct forward_params *p, struct forward *out,
+                    struct err *e);
 void forward_destroy(struct forward *f);
 
+// Where the caller puts the pass's tokens before forward_run, [n_tokens, forward_stride] f32 with
+// zeros behind n_embd, and where it finds them afterwards when these are not the last layers.
+float *forward_input(struct forward *f);
+const float *forward_output(const struct forward *f);
+uint32_t forward_stride(const struct forward *f);
+
 bool forward_run(struct forward *f, const struct pass *pass, struct err *e);
+
+// Drivers compile at first dispatch: every kernel that a pass needs once, so that no later call pays
+// for it. Streamed layers are left out.
+bool forward_warm_up(struct forward *f, struct err *e);
 
 // Copies cells [src, src + n) of every layer to [dst, dst + n); the ranges do not overlap.
 bool forward_copy_cells(struct forward *f, uint32_t dst, uint32_t src, uint32_t n, struct err *e);

@@ -4,7 +4,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 // The most query heads of a group that one attention tile can take.
 static uint32_t heads_a_tile(uint32_t group)
@@ -20,65 +19,92 @@ static uint32_t max_u32(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-// Lowers n_batch until every scratch buffer fits what a kernel may see.
-static void fit_batch(struct forward *f, uint32_t widest_row)
+// Columns of the widest rows that matmul writes: Q K V, gate and up.
+static void widths(const struct weights *w, uint32_t *qkv, uint32_t *gate_up, uint32_t *want)
 {
-    uint64_t most = f->gpu->caps.max_buffer_range / ((uint64_t)widest_row * 4 + 1);
-    if (f->p.n_batch + 4 > most) f->p.n_batch = most > 5 ? (uint32_t)most - 4 : 1;
+    *qkv = *gate_up = 0;
+    *want = w->output.want;
+    for (uint32_t i = 0; i < w->n_layers; i++) {
+        const struct layer *y = &w->layers[i];
+        *want |= y->qkv.want | y->o.want | y->gate_up.want | y->down.want;
+        *qkv = max_u32(*qkv, y->qkv.n_cols);
+        *gate_up = max_u32(*gate_up, y->gate_up.n_cols);
+    }
 }
 
-static bool scratch(struct forward *f, uint64_t bytes, const char *name, struct gpu_buf *out,
-                    struct err *e)
+uint32_t forward_max_batch(const struct gpu *gpu, const struct config *c, const struct weights *w)
 {
-    if (!gpu_buf_create(f->gpu, GPU_DEVICE, bytes, name, out, e) ||
-        !gpu_buf_zero(f->gpu, out, e)) // padding columns must be zero
-        return false;
-    f->scratch_bytes += out->allocated;
-    return true;
+    uint32_t qkv, gate_up, want;
+    widths(w, &qkv, &gate_up, &want);
+    uint64_t row = max_u32(max_u32(qkv, gate_up), c->n_embd), most;
+    most = gpu->caps.max_buffer_range / (row * 4 + 1);
+    return most > 5 ? (uint32_t)size_min(most - 4, 8192) : 1;
+}
+
+// The host writes the residual stream itself where device memory is its own.
+static bool sees_x(const struct gpu *gpu)
+{
+    return gpu->caps.unified && !gpu->force_staging;
+}
+
+void forward_scratch(const struct gpu *gpu, const struct config *c, const struct weights *w,
+                     const struct forward_params *p, uint64_t bytes[N_SCRATCH])
+{
+    uint32_t qkv, gate_up, want, nq = c->n_heads * c->head_dim;
+    widths(w, &qkv, &gate_up, &want);
+    uint64_t n = size_align(p->n_batch, 4), rows = max_u32(p->n_pass, FORWARD_MAX_ROWS);
+    uint64_t x = 4 * size_align(p->n_pass, 4) * size_align(c->n_embd, BLOCK_COLS);
+    uint64_t q = 4 * n * size_align(nq, BLOCK_COLS);
+    uint64_t blocks = size_div_up(max_u32(max_u32(c->n_embd, nq), c->n_ff), BLOCK_COLS);
+    uint64_t acts = size_max(n, FORWARD_MAX_ROWS);
+    for (uint32_t a = 0; a < N_ACT_FORMS; a++)
+        bytes[SCRATCH_ACT + a] = want >> a & 1 ? acts * blocks * act_texels(a) * 16 : 16;
+    bytes[SCRATCH_X] = x;
+    bytes[SCRATCH_QKV] = 4 * n * qkv;
+    bytes[SCRATCH_Q] = bytes[SCRATCH_ATTENDED] = q;
+    bytes[SCRATCH_GATE_UP] = 4 * n * gate_up;
+    bytes[SCRATCH_LOGITS] = w->has_output ? (uint64_t)FORWARD_MAX_ROWS * w->output.n_cols * 4 : 0;
+    bytes[SCRATCH_TABLE] = bytes[SCRATCH_TILES] = rows * 16;
+    bytes[SCRATCH_ANGLES] = rows * c->head_dim * 4;
+    bytes[SCRATCH_IN] = sees_x(gpu) ? 0 : x;
+    bytes[SCRATCH_OUT] = sees_x(gpu) || w->has_output ? 0 : x;
+}
+
+static enum gpu_memory scratch_kind(enum scratch s)
+{
+    if (s == SCRATCH_LOGITS || s == SCRATCH_OUT) return GPU_READBACK;
+    return s < SCRATCH_LOGITS ? GPU_DEVICE : GPU_UPLOAD;
 }
 
 static bool create_scratch(struct forward *f, struct err *e)
 {
-    const struct config *c = f->config;
-    const struct layer *y = &f->weights->layers[0];
-    uint32_t nq = c->n_heads * c->head_dim, want = f->weights->embd.want | f->weights->output.want;
-    uint32_t qkv = 0, gate_up = 0;
-    for (uint32_t i = 0; i < c->n_layers; i++) {
-        y = &f->weights->layers[i];
-        want |= y->qkv.want | y->o.want | y->gate_up.want | y->down.want;
-        qkv = max_u32(qkv, y->qkv.n_cols);
-        gate_up = max_u32(gate_up, y->gate_up.n_cols);
-    }
-    fit_batch(f, max_u32(qkv, gate_up));
-    uint64_t n = size_align(f->p.n_batch, 4), row = 4 * n;
-    uint64_t blocks = size_div_up(max_u32(max_u32(c->n_embd, nq), c->n_ff), BLOCK_COLS);
-    for (uint32_t a = 0; a < N_ACT_FORMS; a++)
-        if (!scratch(f, want >> a & 1 ? n * blocks * act_texels(a) * 16 : 16, "activations",
-                     &f->act[a], e))
+    static const char *const names[N_SCRATCH] = {
+        [SCRATCH_X] = "x",           [SCRATCH_QKV] = "qkv",
+        [SCRATCH_Q] = "q",           [SCRATCH_ATTENDED] = "attended",
+        [SCRATCH_GATE_UP] = "gate and up", [SCRATCH_LOGITS] = "logits",
+        [SCRATCH_TABLE] = "tokens",  [SCRATCH_TILES] = "tiles",
+        [SCRATCH_ANGLES] = "angles", [SCRATCH_IN] = "x from the host",
+        [SCRATCH_OUT] = "x for the next device"};
+    uint64_t bytes[N_SCRATCH];
+    forward_scratch(f->gpu, f->config, f->weights, &f->p, bytes);
+    for (int i = 0; i < N_SCRATCH; i++) {
+        const char *name = names[i] ? names[i] : "activations";
+        if (!bytes[i]) continue;
+        if (!gpu_buf_create(f->gpu, scratch_kind((enum scratch)i), bytes[i], name, &f->scratch[i],
+                            e) ||
+            !gpu_buf_zero(f->gpu, &f->scratch[i], e)) // padding columns must be zero
             return false;
-    return scratch(f, row * size_align(c->n_embd, BLOCK_COLS), "x", &f->x, e) &&
-           scratch(f, row * qkv, "qkv", &f->qkv, e) &&
-           scratch(f, row * size_align(nq, BLOCK_COLS), "q", &f->q, e) &&
-           scratch(f, row * size_align(nq, BLOCK_COLS), "attended", &f->attended, e) &&
-           scratch(f, row * gate_up, "gate and up", &f->gate_up, e);
+        f->scratch_bytes += f->scratch[i].allocated;
+    }
+    f->subs = calloc(size_div_up(f->p.n_pass, f->p.n_batch), sizeof *f->subs);
+    return f->subs || err_nomem(e, "a pass", f->p.n_pass);
 }
 
-static bool create_tables(struct forward *f, struct err *e)
+uint64_t forward_kv_layer(const struct config *c, const struct forward_params *p)
 {
-    const struct config *c = f->config;
-    uint32_t rows = max_u32(f->p.n_batch, FORWARD_MAX_ROWS);
-    uint64_t vocab = f->weights->tied ? f->weights->embd.n_cols : f->weights->output.n_cols;
-    uint64_t logits = FORWARD_MAX_ROWS * vocab * 4;
-    if (!gpu_buf_create(f->gpu, GPU_UPLOAD, rows * 16, "tokens", &f->table, e) ||
-        !gpu_buf_create(f->gpu, GPU_UPLOAD, rows * 16, "tiles", &f->tiles, e) ||
-        !gpu_buf_create(f->gpu, GPU_UPLOAD, (uint64_t)rows * c->head_dim * 4, "angles", &f->angles,
-                        e) ||
-        !gpu_buf_create(f->gpu, GPU_READBACK, logits, "logits", &f->logits, e))
-        return false;
-    memset(f->table.map, 0, f->table.size);
-    f->scratch_bytes +=
-        f->table.allocated + f->tiles.allocated + f->angles.allocated + f->logits.allocated;
-    return true;
+    uint64_t elements =
+        (uint64_t)p->n_seqs * p->n_ctx * c->n_kv_heads * size_align(c->head_dim, 64);
+    return 2 * elements * (p->kv_f32 ? 4 : 2);
 }
 
 static bool create_kv(struct forward *f, struct err *e)
@@ -93,9 +119,10 @@ static bool create_kv(struct forward *f, struct err *e)
                        f->p.n_seqs, f->p.n_ctx, (unsigned long long)bytes >> 20, f->gpu->caps.name,
                        (unsigned long long)f->gpu->caps.max_buffer_range >> 20);
     f->v_base = (uint32_t)elements;
-    f->kv = calloc(c->n_layers, sizeof *f->kv);
-    if (!f->kv) return err_nomem(e, "the cache", c->n_layers * sizeof *f->kv);
-    for (uint32_t i = 0; i < c->n_layers; i++) {
+    uint32_t n_layers = f->weights->n_layers;
+    f->kv = calloc(n_layers ? n_layers : 1, sizeof *f->kv);
+    if (!f->kv) return err_nomem(e, "the cache", n_layers * sizeof *f->kv);
+    for (uint32_t i = 0; i < n_layers; i++) {
         if (!gpu_buf_create(f->gpu, GPU_DEVICE, bytes, "key/value cache", &f->kv[i], e) ||
             !gpu_buf_zero(f->gpu, &f->kv[i], e)) // stale values times weight 0 must be 0
             return false;
@@ -110,71 +137,93 @@ static bool make_norm(struct forward *f, enum norm_mode mode, uint32_t want,
 {
     const struct gpu_pipeline *p;
     const struct gpu_buf *bufs[] = {
-        src, gain, &f->table, &f->act[ACT_I9], &f->act[ACT_I10], &f->act[ACT_F32]};
+        src,
+                                    gain,
+                                    &f->scratch[SCRATCH_TABLE],
+                                    &f->scratch[SCRATCH_ACT + ACT_I9],
+                                    &f->scratch[SCRATCH_ACT + ACT_I10],
+                                    &f->scratch[SCRATCH_ACT + ACT_F32]};
     return kernels_norm(&f->kernels, mode, want, &p, e) &&
            gpu_set_make(f->gpu, &f->sets, p, bufs, out, e);
 }
 
-static bool make_matmul(struct forward *f, const struct matrix_group *g, const struct gpu_buf *y,
-                        VkDescriptorSet *out, struct err *e)
+// Takes g->n sets from *next on.
+static bool make_matmul(struct forward *f, const struct matrix_group *g, enum scratch y,
+                        VkDescriptorSet **next, VkDescriptorSet **out, struct err *e)
 {
+    *out = *next;
+    *next += g->n;
     for (uint32_t i = 0; i < g->n; i++) {
         const struct matrix *m = &g->m[i];
         const struct gpu_pipeline *p;
-        const struct gpu_buf *bufs[] = {&m->buf, &f->act[weight_layout(m->format)->act], &f->x, y};
+        const struct gpu_buf *bufs[] = {&m->buf,
+                                        &f->scratch[SCRATCH_ACT + weight_layout(m->format)->act],
+                                        &f->scratch[SCRATCH_X], &f->scratch[y]};
         if (!kernels_matmul(&f->kernels, m->format, 1, &p, e) ||
-            !gpu_set_make(f->gpu, &f->sets, p, bufs, &out[i], e))
+            !gpu_set_make(f->gpu, &f->sets, p, bufs, &(*out)[i], e))
             return false;
     }
     return true;
 }
 
-static bool make_layer(struct forward *f, uint32_t i, struct err *e)
+static bool make_layer(struct forward *f, uint32_t i, VkDescriptorSet **next, struct err *e)
 {
+    static const enum scratch written[LAYER_GROUPS] = {SCRATCH_QKV, SCRATCH_X, SCRATCH_GATE_UP,
+                                                       SCRATCH_X};
     const struct config *c = f->config;
-    const struct layer *y = &f->weights->layers[i];
+    struct layer *y = &f->weights->layers[i];
     struct layer_ops *o = &f->ops[i];
+    const struct gpu_buf *s = f->scratch;
     const struct gpu_pipeline *rope, *attention;
-    const struct gpu_buf *rope_bufs[] = {&f->qkv, &f->angles, &f->table, &f->q, &f->kv[i]};
-    const struct gpu_buf *attention_bufs[] = {&f->q, &f->kv[i], &f->tiles, &f->attended};
-    return make_norm(f, NORM_RMS, y->qkv.want, &f->x, &y->attn_norm, &o->attn_norm, e) &&
-           make_matmul(f, &y->qkv, &f->qkv, o->qkv, e) &&
+    const struct gpu_buf *rope_bufs[] = {&s[SCRATCH_QKV], &s[SCRATCH_ANGLES], &s[SCRATCH_TABLE],
+                                         &s[SCRATCH_Q], &f->kv[i]};
+    const struct gpu_buf *attention_bufs[] = {&s[SCRATCH_Q], &f->kv[i], &s[SCRATCH_TILES],
+                                              &s[SCRATCH_ATTENDED]};
+    for (uint32_t k = 0; k < LAYER_GROUPS; k++)
+        if (!make_matmul(f, layer_group(y, k), written[k], next, &o->matmul[k], e)) return false;
+    return make_norm(f, NORM_RMS, y->qkv.want, &s[SCRATCH_X], &y->attn_norm.buf, &o->attn_norm,
+                     e) &&
+           make_norm(f, NORM_RMS, y->gate_up.want, &s[SCRATCH_X], &y->ffn_norm.buf, &o->ffn_norm,
+                     e) &&
            kernels_rope(&f->kernels, f->p.kv_f32, &rope, e) &&
            gpu_set_make(f->gpu, &f->sets, rope, rope_bufs, &o->rope, e) &&
            kernels_attention(&f->kernels, c->head_dim, c->n_heads / c->n_kv_heads, f->group_heads,
                              1, f->p.kv_f32, &attention, e) &&
-           gpu_set_make(f->gpu, &f->sets, attention, attention_bufs, &o->attention, e) &&
-           make_matmul(f, &y->o, &f->x, &o->o, e) &&
-           make_norm(f, NORM_RMS, y->gate_up.want, &f->x, &y->ffn_norm, &o->ffn_norm, e) &&
-           make_matmul(f, &y->gate_up, &f->gate_up, o->gate_up, e) &&
-           make_matmul(f, &y->down, &f->x, &o->down, e);
+           gpu_set_make(f->gpu, &f->sets, attention, attention_bufs, &o->attention, e);
 }
 
 static bool make_sets(struct forward *f, struct err *e)
 {
     const struct weights *w = f->weights;
-    const struct matrix_group *out = w->tied ? &w->embd : &w->output;
-    const struct gpu_pipeline *embed;
-    const struct gpu_buf *embed_bufs[] = {&w->embd.m[0].buf, &f->table, &f->x};
-    f->ops = calloc(f->config->n_layers, sizeof *f->ops);
-    if (!f->ops) return err_nomem(e, "layers", f->config->n_layers * sizeof *f->ops);
-    if (!gpu_sets_create(f->gpu, f->config->n_layers * 12 + 8, &f->sets, e) ||
-        !kernels_embed(&f->kernels, w->embd.m[0].format, &embed, e) ||
-        !gpu_set_make(f->gpu, &f->sets, embed, embed_bufs, &f->embed, e) ||
-        !make_norm(f, NORM_PLAIN, 1, &f->attended, &f->attended, &f->attended_act, e) ||
-        !make_norm(f, NORM_SWIGLU, 1, &f->gate_up, &f->gate_up, &f->swiglu_act, e) ||
-        !make_norm(f, NORM_RMS, out->want, &f->x, &w->out_norm, &f->out_norm, e) ||
-        !make_matmul(f, out, &f->logits, &f->output, e))
+    const struct gpu_buf *s = f->scratch;
+    uint32_t n_matmul = w->output.n;
+    for (uint32_t i = 0; i < w->n_layers; i++)
+        for (uint32_t k = 0; k < LAYER_GROUPS; k++)
+            n_matmul += layer_group(&w->layers[i], k)->n;
+    f->ops = calloc(w->n_layers ? w->n_layers : 1, sizeof *f->ops);
+    f->matmul_sets = calloc(n_matmul ? n_matmul : 1, sizeof(VkDescriptorSet));
+    if (!f->ops || !f->matmul_sets) return err_nomem(e, "layers", w->n_layers * sizeof *f->ops);
+    VkDescriptorSet *next = f->matmul_sets;
+    if (!gpu_sets_create(f->gpu, n_matmul + w->n_layers * 4 + 3, &f->sets, e) ||
+        !make_norm(f, NORM_PLAIN, 1, &s[SCRATCH_ATTENDED], &s[SCRATCH_ATTENDED], &f->attended_act,
+                   e) ||
+        !make_norm(f, NORM_SWIGLU, 1, &s[SCRATCH_GATE_UP], &s[SCRATCH_GATE_UP], &f->swiglu_act, e))
         return false;
-    for (uint32_t i = 0; i < f->config->n_layers; i++)
-        if (!make_layer(f, i, e)) return false;
+    if (w->has_output &&
+        (!make_norm(f, NORM_RMS, w->output.want, &s[SCRATCH_X], &w->out_norm.buf, &f->out_norm,
+                    e) ||
+         !make_matmul(f, &w->output, SCRATCH_LOGITS, &next, &f->output, e)))
+        return false;
+    for (uint32_t i = 0; i < w->n_layers; i++)
+        if (!make_layer(f, i, &next, e)) return false;
     return true;
 }
 
 bool forward_create(struct gpu *gpu, const struct config *c, const struct weights *w,
-                    const struct forward_params *p, struct forward *out, struct err *e)
+                    struct stream *stream, const struct forward_params *p, struct forward *out,
+                    struct err *e)
 {
-    *out = (struct forward){.gpu = gpu, .config = c, .weights = w, .p = *p};
+    *out = (struct forward){.gpu = gpu, .config = c, .weights = w, .stream = stream, .p = *p};
     kernels_init(&out->kernels, gpu);
     out->kv_dim = (uint32_t)size_align(c->head_dim, 64);
     out->q_scale = (float)(1 / sqrt((double)c->head_dim));
@@ -183,28 +232,26 @@ bool forward_create(struct gpu *gpu, const struct config *c, const struct weight
         out->group_heads = heads_a_tile(c->n_heads / c->n_kv_heads);
         out->tile_tokens = max_u32(1, (c->head_dim <= 64 ? 6 : 4) / out->group_heads);
     }
-    if (!create_scratch(out, e) || !create_tables(out, e) || !create_kv(out, e) ||
-        !make_sets(out, e) || !gpu_cmd_create(gpu, &out->cmd, e)) {
-        forward_destroy(out);
-        return false;
-    }
-    return true;
+    if (create_scratch(out, e) && create_kv(out, e) && make_sets(out, e) &&
+        gpu_cmd_create(gpu, &out->cmd, e))
+        return true;
+    forward_destroy(out);
+    return false;
 }
 
 void forward_destroy(struct forward *f)
 {
-    struct gpu_buf *bufs[] = {&f->x,       &f->qkv,    &f->q,      &f->attended,
-                              &f->gate_up, &f->logits, &f->table,  &f->tiles,
-                              &f->angles,  &f->act[0], &f->act[1], &f->act[2]};
     if (!f->gpu) return;
     gpu_cmd_destroy(f->gpu, &f->cmd);
     gpu_sets_destroy(f->gpu, &f->sets);
-    for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
-        gpu_buf_destroy(f->gpu, bufs[i]);
-    for (uint32_t i = 0; f->kv && i < f->config->n_layers; i++)
+    for (size_t i = 0; i < N_SCRATCH; i++)
+        gpu_buf_destroy(f->gpu, &f->scratch[i]);
+    for (uint32_t i = 0; f->kv && i < f->weights->n_layers; i++)
         gpu_buf_destroy(f->gpu, &f->kv[i]);
     free(f->kv);
     free(f->ops);
+    free(f->matmul_sets);
+    free(f->subs);
     kernels_destroy(&f->kernels);
     *f = (struct forward){0};
 }

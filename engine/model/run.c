@@ -2,20 +2,22 @@
 #include "engine/model/engine_internal.h"
 #include "base/cancel.h"
 #include "base/size.h"
+#include "engine/model/embed.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 // --------------------------------------------------------------------------------- sequences
 
 static bool check_seq(const struct engine *g, uint32_t seq, struct err *e)
 {
-    if (seq < g->forward.p.n_seqs) return true;
-    return err_set(e, ERR_ARG, "sequence %u of %u", seq, g->forward.p.n_seqs);
+    if (seq < g->place.p.n_seqs) return true;
+    return err_set(e, ERR_ARG, "sequence %u of %u", seq, g->place.p.n_seqs);
 }
 
 uint32_t engine_seq_len(const struct engine *g, uint32_t seq)
 {
-    return seq < g->forward.p.n_seqs ? g->seq_len[seq] : 0;
+    return seq < g->place.p.n_seqs ? g->seq_len[seq] : 0;
 }
 
 bool engine_seq_truncate(struct engine *g, uint32_t seq, uint32_t n, struct err *e)
@@ -32,9 +34,10 @@ bool engine_seq_copy(struct engine *g, uint32_t dst, uint32_t src, uint32_t n, s
     if (!check_seq(g, dst, e) || !check_seq(g, src, e)) return false;
     if (n > g->seq_len[src])
         return err_set(e, ERR_ARG, "sequence %u has %u positions, not %u", src, g->seq_len[src], n);
-    uint32_t n_ctx = g->forward.p.n_ctx;
-    if (dst != src && !forward_copy_cells(&g->forward, dst * n_ctx, src * n_ctx, n, e))
-        return false;
+    uint32_t n_ctx = g->place.p.n_ctx;
+    for (uint32_t k = 0; dst != src && k < g->place.n_stages; k++)
+        if (!forward_copy_cells(&g->stages[k].forward, dst * n_ctx, src * n_ctx, n, e))
+            return false;
     g->seq_len[dst] = n;
     return true;
 }
@@ -51,11 +54,11 @@ static bool check_items(const struct engine *g, const struct engine_item *items,
             if (items[j].seq == it->seq)
                 return err_set(e, ERR_ARG, "sequence %u appears twice in one call", it->seq);
         if (!it->n) return err_set(e, ERR_ARG, "sequence %u: no tokens to run", it->seq);
-        if (it->n > g->forward.p.n_ctx - g->seq_len[it->seq])
+        if (it->n > g->place.p.n_ctx - g->seq_len[it->seq])
             return err_set(e, ERR_ARG,
                            "%zu more tokens do not fit: %u of %u positions are used; choose a "
                            "larger --ctx",
-                           it->n, g->seq_len[it->seq], g->forward.p.n_ctx);
+                           it->n, g->seq_len[it->seq], g->place.p.n_ctx);
         for (size_t j = 0; j < it->n; j++)
             if (it->tokens[j] < 0 || (uint32_t)it->tokens[j] >= g->config.n_vocab)
                 return err_set(e, ERR_ARG, "token id %d is not in the vocabulary of %u",
@@ -68,27 +71,42 @@ struct cursor { // where the cutting of items into passes stands
     size_t item, token;
 };
 
-// Fills the next pass, up to n_batch tokens.
+// Fills the next pass, up to n_pass tokens.
 static void next_pass(struct engine *g, const struct engine_item *items, size_t n_items,
                       struct cursor *at, struct pass *p)
 {
-    uint32_t n_ctx = g->forward.p.n_ctx, n_batch = g->forward.p.n_batch;
+    uint32_t n_ctx = g->place.p.n_ctx, n_pass = g->place.p.n_pass;
     *p = (struct pass){.tokens = g->tokens, .runs = g->runs, .rows = g->rows};
-    while (at->item < n_items && p->n_tokens < n_batch) {
+    while (at->item < n_items && p->n_tokens < n_pass) {
         const struct engine_item *it = &items[at->item];
-        size_t n = size_min(it->n - at->token, n_batch - p->n_tokens);
+        size_t n = size_min(it->n - at->token, n_pass - p->n_tokens);
         uint32_t start = g->seq_len[it->seq] + (uint32_t)at->token, cell = it->seq * n_ctx;
-        g->runs[p->n_runs++] = (struct pass_tile){p->n_tokens, (uint32_t)n, cell, start};
+        g->runs[p->n_runs++] = (struct pass_run){p->n_tokens, (uint32_t)n, cell, start};
         for (uint32_t i = 0; i < n; i++) {
             bool last = at->token + i + 1 == it->n;
             if (it->want == LOGITS_ALL || (it->want == LOGITS_LAST && last))
                 g->rows[p->n_rows++] = p->n_tokens;
-            g->tokens[p->n_tokens++] = (struct pass_token){(uint32_t)it->tokens[at->token + i],
-                                                           cell + start + i, start + i};
+            g->ids[p->n_tokens] = (uint32_t)it->tokens[at->token + i];
+            g->tokens[p->n_tokens++] = (struct pass_token){cell + start + i, start + i};
         }
         at->token += n;
         if (at->token == it->n) *at = (struct cursor){at->item + 1, 0};
     }
+}
+
+// The pass through every device in turn; between them the residual stream goes by the host.
+static bool run_pass(struct engine *g, const struct pass *p, struct err *e)
+{
+    struct forward *f = &g->stages[0].forward;
+    size_t bytes = (size_t)p->n_tokens * forward_stride(f) * sizeof(float);
+    embed_rows(&g->file, &g->config, g->ids, p->n_tokens, forward_stride(f), forward_input(f));
+    for (uint32_t k = 0; k < g->place.n_stages; k++) {
+        struct forward *next = &g->stages[k].forward;
+        if (k) memcpy(forward_input(next), forward_output(f), bytes);
+        f = next;
+        if (!forward_run(f, p, e)) return false;
+    }
+    return true;
 }
 
 bool engine_run(struct engine *g, const struct engine_item *items, size_t n_items, float *logits,
@@ -99,7 +117,7 @@ bool engine_run(struct engine *g, const struct engine_item *items, size_t n_item
         struct pass p;
         next_pass(g, items, n_items, &at, &p);
         p.logits = logits;
-        if (!cancel_check(e) || !forward_run(&g->forward, &p, e)) return false;
+        if (!cancel_check(e) || !run_pass(g, &p, e)) return false;
         if (logits) logits += (size_t)p.n_rows * g->config.n_vocab;
     }
     for (size_t i = 0; i < n_items; i++)
@@ -118,9 +136,10 @@ bool engine_matvec_speed(struct engine *g, uint32_t runs, double *bytes, double 
 {
     double *times = calloc(runs, sizeof *times), ignored;
     if (!times) return err_nomem(e, "timings", runs * sizeof *times);
-    bool ok = runs > 0 && forward_time_matvec(&g->forward, bytes, &ignored, e);
+    struct forward *last = &g->stages[g->place.n_stages - 1].forward;
+    bool ok = runs > 0 && forward_time_matvec(last, bytes, &ignored, e);
     for (uint32_t i = 0; ok && i < runs; i++)
-        ok = cancel_check(e) && forward_time_matvec(&g->forward, bytes, &times[i], e);
+        ok = cancel_check(e) && forward_time_matvec(last, bytes, &times[i], e);
     if (ok) {
         qsort(times, runs, sizeof *times, by_value);
         *seconds = times[runs / 2];

@@ -317,26 +317,47 @@ static bool choose(const struct gpu_caps *caps, size_t n, const char *want, size
     return true;
 }
 
+// A family for copies alone, which real GPUs run beside compute; else the compute family.
+static uint32_t transfer_family(VkPhysicalDevice d, uint32_t compute)
+{
+    VkQueueFamilyProperties q[16];
+    uint32_t n = 16;
+    vkGetPhysicalDeviceQueueFamilyProperties(d, &n, q);
+    for (uint32_t i = 0; i < n; i++)
+        if (q[i].queueFlags & VK_QUEUE_TRANSFER_BIT &&
+            !(q[i].queueFlags & (VK_QUEUE_COMPUTE_BIT | VK_QUEUE_GRAPHICS_BIT)))
+            return i;
+    return compute;
+}
+
 static bool create_device(struct gpu *g, struct err *e)
 {
     if (!compute_family(g->physical, &g->queue_family))
         return err_set(e, ERR_DEVICE, "%s has no compute queue", g->caps.name);
+    g->transfer_family = transfer_family(g->physical, g->queue_family);
+    bool two = g->transfer_family != g->queue_family;
+    const float priority = 1;
+    VkDeviceQueueCreateInfo queues[] = {
+        {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+         .queueFamilyIndex = g->queue_family,
+         .queueCount = 1,
+         .pQueuePriorities = &priority},
+        {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+         .queueFamilyIndex = g->transfer_family,
+         .queueCount = 1,
+         .pQueuePriorities = &priority},
+    };
     VkResult r = vkCreateDevice(g->physical,
                                 &(VkDeviceCreateInfo){
                                     .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-                                    .queueCreateInfoCount = 1,
-                                    .pQueueCreateInfos =
-                                        &(VkDeviceQueueCreateInfo){
-                                            .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
-                                            .queueFamilyIndex = g->queue_family,
-                                            .queueCount = 1,
-                                            .pQueuePriorities = &(float){1.0f},
-                                        },
+                                    .queueCreateInfoCount = two ? 2 : 1,
+                                    .pQueueCreateInfos = queues,
                                 },
                                 NULL, &g->device);
     if (r != VK_SUCCESS) return gpu_fail(e, r, "open the Vulkan device");
     volkLoadDeviceTable(&g->vk, g->device);
     g->vk.vkGetDeviceQueue(g->device, g->queue_family, 0, &g->queue);
+    g->vk.vkGetDeviceQueue(g->device, g->transfer_family, 0, &g->transfer);
     r = g->vk.vkCreateCommandPool(g->device,
                                   &(VkCommandPoolCreateInfo){
                                       .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
@@ -372,6 +393,17 @@ static bool create_messenger(struct gpu *g, struct err *e)
     return r == VK_SUCCESS || gpu_fail(e, r, "listen to the validation layer");
 }
 
+uint64_t gpu_max_matrix(const struct gpu_caps *c, bool texel)
+{
+    uint64_t most = texel ? (uint64_t)c->max_texel_elements * 16 : c->max_buffer_range;
+    return c->max_allocation && c->max_allocation < most ? c->max_allocation : most;
+}
+
+bool gpu_texel(const struct gpu_caps *c)
+{
+    return c->max_texel_elements >= GPU_MIN_TEXELS;
+}
+
 bool gpu_create(const char *want, bool validate, const struct gpu_limits *limits, struct gpu *out,
                 struct err *e)
 {
@@ -389,10 +421,18 @@ bool gpu_create(const char *want, bool validate, const struct gpu_limits *limits
     free(devices);
     free(caps);
     if (!ok || !create_device(out, e)) goto fail;
+    out->queue_lock_made = !pthread_mutex_init(&out->queue_lock, NULL);
+    if (!out->queue_lock_made) {
+        err_set(e, ERR_MEMORY, "cannot make a lock for %s", out->caps.name);
+        goto fail;
+    }
     vkGetPhysicalDeviceMemoryProperties(out->physical, &out->memory);
-    out->texel = out->caps.max_texel_elements >= GPU_MIN_TEXELS && !(limits && limits->force_ssbo);
+    out->texel = gpu_texel(&out->caps) && !(limits && limits->force_ssbo);
     out->subgroups = out->caps.subgroup_shuffle && !(limits && limits->no_subgroup);
     out->force_staging = limits && limits->force_staging;
+    out->max_bytes = limits ? limits->max_bytes : 0;
+    out->max_matrix = gpu_max_matrix(&out->caps, out->texel);
+    if (limits && limits->max_matrix) out->max_matrix = limits->max_matrix;
     return true;
 fail:
     gpu_destroy(out);
@@ -408,6 +448,7 @@ void gpu_destroy(struct gpu *g)
         g->vk.vkDestroyCommandPool(g->device, g->pool, NULL);
         g->vk.vkDestroyDevice(g->device, NULL);
     }
+    if (g->queue_lock_made) pthread_mutex_destroy(&g->queue_lock);
     if (g->messenger) vkDestroyDebugUtilsMessengerEXT(g->instance, g->messenger, NULL);
     if (g->instance) vkDestroyInstance(g->instance, NULL);
     *g = (struct gpu){0};

@@ -9,10 +9,12 @@
 #define VK_NO_PROTOTYPES
 #include <volk.h>
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum {
+    GPU_ALIGN = 256, // of a view in its buffer: Vulkan's largest demand for any kind
     GPU_MAX_BINDINGS = 6,
     GPU_MIN_TEXELS = 1 << 24, // a texel buffer must hold a useful matrix: this is 256 MiB
 };
@@ -35,6 +37,8 @@ bool gpu_list(struct gpu_caps **out, size_t *n, struct err *e);
 
 struct gpu_limits { // tests lower limits and hide features; zeros change nothing
     bool force_staging, force_ssbo, no_subgroup;
+    uint64_t max_bytes;  // allocations beyond this sum are refused, as by a full device
+    uint64_t max_matrix; // bytes of the largest view
 };
 
 struct gpu { // fields are read-only outside engine/vk
@@ -44,8 +48,10 @@ struct gpu { // fields are read-only outside engine/vk
     VkPhysicalDevice physical;
     VkDevice device;
     struct VolkDeviceTable vk;
-    VkQueue queue;
-    uint32_t queue_family;
+    VkQueue queue, transfer; // the same queue where the device has no other
+    uint32_t queue_family, transfer_family;
+    pthread_mutex_t queue_lock; // a queue takes one submission at a time
+    bool queue_lock_made;
     VkCommandPool pool;
     VkFence fence;
     VkPipelineCache cache;
@@ -53,8 +59,10 @@ struct gpu { // fields are read-only outside engine/vk
     struct gpu_caps caps;
     bool texel; // kernels read through texel buffers
     bool force_staging, subgroups;
+    uint64_t max_matrix; // bytes of weights that a kernel can see at once
+    uint64_t max_bytes;  // of gpu_limits
     uint32_t n_allocations;
-    uint64_t allocated_bytes;
+    uint64_t allocated_bytes; // of every buffer but staging
 };
 
 // want: NULL for the best usable device, an index, or part of a name (case ignored).
@@ -62,6 +70,10 @@ struct gpu { // fields are read-only outside engine/vk
 bool gpu_create(const char *want, bool validate, const struct gpu_limits *limits, struct gpu *out,
                 struct err *e);
 void gpu_destroy(struct gpu *g);
+// Whether kernels read through texel buffers, and the bytes of the largest buffer that they can
+// read in one piece.
+bool gpu_texel(const struct gpu_caps *c);
+uint64_t gpu_max_matrix(const struct gpu_caps *c, bool texel);
 
 // Turns a VkResult into an error; `what` completes "cannot WHAT".
 bool gpu_fail(struct err *e, VkResult r, const char *what);
@@ -74,20 +86,29 @@ enum gpu_memory {
     GPU_DEVICE,   // weights, scratch, cache: device-local, mapped where device memory is visible
     GPU_UPLOAD,   // tables written by the host every run: mapped, coherent
     GPU_READBACK, // logits: mapped, cached
+    GPU_STAGING,  // weights on their way: mapped, in the host's own memory
 };
 
-struct gpu_buf {
+struct gpu_buf { // a buffer that owns its memory, or a view into such a buffer
     VkBuffer buffer;
     VkDeviceMemory memory;
-    VkBufferView view; // RGBA32UI over the whole buffer, when g->texel and the buffer is small enough
-    VkDeviceSize size; // bytes, a multiple of 16
-    VkDeviceSize allocated; // what the driver asked for, at least size
-    void *map;         // NULL when the host cannot see it
+    VkBufferView view;      // RGBA32UI over its bytes, when g->texel and they are few enough
+    VkDeviceSize offset;    // of a view in its owner
+    VkDeviceSize size;      // bytes, a multiple of 16
+    VkDeviceSize allocated; // what the driver asked for, at least size; 0 for a view
+    void *map;              // NULL when the host cannot see it
+    enum gpu_memory kind;
+    bool is_view; // the owner must outlive it
 };
 
 bool gpu_buf_create(struct gpu *g, enum gpu_memory kind, uint64_t bytes, const char *name,
                     struct gpu_buf *out, struct err *e);
 void gpu_buf_destroy(struct gpu *g, struct gpu_buf *b);
+// What gpu_buf_create would take from the device, without taking it; 0 when Vulkan refuses.
+uint64_t gpu_buf_bytes(struct gpu *g, uint64_t bytes);
+// Bytes [offset, offset + bytes) of an owner: offset is a multiple of GPU_ALIGN.
+bool gpu_buf_view(struct gpu *g, const struct gpu_buf *owner, uint64_t offset, uint64_t bytes,
+                  struct gpu_buf *out, struct err *e);
 
 // Writes bytes [offset, offset + size) of a GPU_DEVICE buffer: straight into the map, or through a
 // staging buffer and a copy. fill(ctx, dst, begin, end) makes bytes begin..end of the source.
@@ -147,5 +168,21 @@ void gpu_copy(struct gpu *g, struct gpu_cmd *c, const struct gpu_buf *src, uint6
               const struct gpu_buf *dst, uint64_t dst_at, uint64_t size);
 // Submits and waits. A lost device or a validation message is an error.
 bool gpu_submit(struct gpu *g, const struct gpu_cmd *c, struct err *e);
+
+// ---------------------------------------------------------------------------------- copying
+
+// One copy at a time on the transfer queue, beside the work of gpu_submit. Used by one thread.
+struct gpu_copier {
+    VkCommandPool pool;
+    VkCommandBuffer cmd;
+    VkFence fence;
+    bool busy;
+};
+bool gpu_copier_create(struct gpu *g, struct gpu_copier *out, struct err *e);
+void gpu_copier_destroy(struct gpu *g, struct gpu_copier *c);
+// Starts copying the first `size` bytes of src; gpu_copier_wait before either buffer is used.
+bool gpu_copier_start(struct gpu *g, struct gpu_copier *c, const struct gpu_buf *src,
+                      const struct gpu_buf *dst, uint64_t dst_at, uint64_t size, struct err *e);
+bool gpu_copier_wait(struct gpu *g, struct gpu_copier *c, struct err *e);
 
 #endif

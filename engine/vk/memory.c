@@ -3,60 +3,78 @@
 #include "engine/vk/gpu.h"
 #include "base/size.h"
 
+#include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { STAGING_BYTES = 16 << 20 };
 
-// Index of the memory type that the buffer may use and that has all of `need` and most of `like`.
-static bool memory_type(const struct gpu *g, uint32_t allowed, VkMemoryPropertyFlags need,
-                        VkMemoryPropertyFlags like, uint32_t *out)
-{
-    int best = -1;
-    for (uint32_t i = 0; i < g->memory.memoryTypeCount; i++) {
-        VkMemoryPropertyFlags f = g->memory.memoryTypes[i].propertyFlags;
-        if (!(allowed >> i & 1u) || (f & need) != need) continue;
-        int score = __builtin_popcount(f & like);
-        if (score <= best) continue;
-        best = score;
-        *out = i;
-    }
-    return best >= 0;
-}
+struct wish { // flags that a memory type must have, better has, better has not
+    VkMemoryPropertyFlags need, like, avoid;
+};
 
-static bool bind_memory(struct gpu *g, enum gpu_memory kind, struct gpu_buf *b, const char *name,
-                        struct err *e)
+static struct wish wish_of(const struct gpu *g, enum gpu_memory kind)
 {
     const VkMemoryPropertyFlags local = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
                                 seen = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
                                        VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
                                 cached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+    switch (kind) {
+    case GPU_DEVICE: return (struct wish){local, g->force_staging ? 0 : seen, 0};
+    case GPU_UPLOAD: return (struct wish){seen, local, 0};
+    case GPU_READBACK: return (struct wish){seen, cached, 0};
+    case GPU_STAGING: break;
+    }
+    return (struct wish){seen, 0, local};
+}
+
+// Index of the memory type that the buffer may use and that suits the wish best.
+static bool memory_type(const struct gpu *g, uint32_t allowed, struct wish w, uint32_t *out)
+{
+    int best = INT_MIN;
+    for (uint32_t i = 0; i < g->memory.memoryTypeCount; i++) {
+        VkMemoryPropertyFlags f = g->memory.memoryTypes[i].propertyFlags;
+        if (!(allowed >> i & 1u) || (f & w.need) != w.need) continue;
+        int score = __builtin_popcount(f & w.like) - __builtin_popcount(f & w.avoid);
+        if (score <= best) continue;
+        best = score;
+        *out = i;
+    }
+    return best > INT_MIN;
+}
+
+static bool bind_memory(struct gpu *g, enum gpu_memory kind, struct gpu_buf *b, const char *name,
+                        struct err *e)
+{
+    const VkMemoryPropertyFlags seen =
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     VkMemoryRequirements r;
+    b->kind = kind;
     g->vk.vkGetBufferMemoryRequirements(g->device, b->buffer, &r);
     uint32_t type;
-    bool found =
-        kind == GPU_DEVICE
-            ? memory_type(g, r.memoryTypeBits, local, g->force_staging ? 0 : seen, &type)
-            : memory_type(g, r.memoryTypeBits, seen, kind == GPU_UPLOAD ? local : cached, &type);
-    if (!found) return err_set(e, ERR_DEVICE, "%s has no memory type for %s", g->caps.name, name);
+    if (!memory_type(g, r.memoryTypeBits, wish_of(g, kind), &type))
+        return err_set(e, ERR_DEVICE, "%s has no memory type for %s", g->caps.name, name);
     if (g->caps.max_allocation && r.size > g->caps.max_allocation)
         return err_set(e, ERR_MEMORY, "%s needs %llu bytes in one piece; %s allows %llu", name,
                        (unsigned long long)r.size, g->caps.name,
                        (unsigned long long)g->caps.max_allocation);
-    VkResult v = g->vk.vkAllocateMemory(g->device,
-                                        &(VkMemoryAllocateInfo){
-                                            .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                                            .allocationSize = r.size,
-                                            .memoryTypeIndex = type,
-                                        },
-                                        NULL, &b->memory);
+    VkResult v = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    if (!g->max_bytes || g->allocated_bytes + r.size <= g->max_bytes)
+        v = g->vk.vkAllocateMemory(g->device,
+                                   &(VkMemoryAllocateInfo){
+                                       .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                       .allocationSize = r.size,
+                                       .memoryTypeIndex = type,
+                                   },
+                                   NULL, &b->memory);
     if (v != VK_SUCCESS)
         return err_set(e, ERR_MEMORY,
                        "%s has no %llu MiB left for %s: try a smaller --ctx or a smaller model",
                        g->caps.name, (unsigned long long)(r.size >> 20) + 1, name);
     g->n_allocations++;
     b->allocated = r.size;
-    g->allocated_bytes += r.size;
+    if (kind != GPU_STAGING) g->allocated_bytes += r.size;
     v = g->vk.vkBindBufferMemory(g->device, b->buffer, b->memory, 0);
     bool visible = (g->memory.memoryTypes[type].propertyFlags & seen) == seen;
     if (v == VK_SUCCESS && visible && !(kind == GPU_DEVICE && g->force_staging))
@@ -72,27 +90,66 @@ static bool create_view(struct gpu *g, struct gpu_buf *b, struct err *e)
                                               .sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
                                               .buffer = b->buffer,
                                               .format = VK_FORMAT_R32G32B32A32_UINT,
-                                              .range = VK_WHOLE_SIZE,
+                                              .offset = b->offset,
+                                              .range = b->is_view ? b->size : VK_WHOLE_SIZE,
                                           },
                                           NULL, &b->view);
     return r == VK_SUCCESS || gpu_fail(e, r, "create a texel view");
 }
 
+// Buffers are shared with the transfer queue where that is another family's.
+static VkResult create_buffer(struct gpu *g, uint64_t size, VkBuffer *out)
+{
+    const uint32_t families[] = {g->queue_family, g->transfer_family};
+    bool shared = families[0] != families[1];
+    VkBufferUsageFlags texel = g->texel ? VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT : 0;
+    return g->vk.vkCreateBuffer(
+        g->device,
+        &(VkBufferCreateInfo){
+            .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+            .size = size,
+            .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                     VK_BUFFER_USAGE_TRANSFER_DST_BIT | texel,
+            .sharingMode = shared ? VK_SHARING_MODE_CONCURRENT : VK_SHARING_MODE_EXCLUSIVE,
+            .queueFamilyIndexCount = shared ? 2 : 0,
+            .pQueueFamilyIndices = families,
+        },
+        NULL, out);
+}
+
+static uint64_t rounded(uint64_t bytes)
+{
+    return size_align(bytes ? bytes : 16, 16);
+}
+
+uint64_t gpu_buf_bytes(struct gpu *g, uint64_t bytes)
+{
+    VkBuffer b;
+    VkMemoryRequirements r;
+    if (create_buffer(g, rounded(bytes), &b) != VK_SUCCESS) return 0;
+    g->vk.vkGetBufferMemoryRequirements(g->device, b, &r);
+    g->vk.vkDestroyBuffer(g->device, b, NULL);
+    return r.size;
+}
+
+bool gpu_buf_view(struct gpu *g, const struct gpu_buf *owner, uint64_t offset, uint64_t bytes,
+                  struct gpu_buf *out, struct err *e)
+{
+    assert(offset % GPU_ALIGN == 0 && offset + rounded(bytes) <= owner->size);
+    *out = (struct gpu_buf){.buffer = owner->buffer,
+                            .offset = offset,
+                            .size = rounded(bytes),
+                            .map = owner->map ? (char *)owner->map + offset : NULL,
+                            .kind = owner->kind,
+                            .is_view = true};
+    return create_view(g, out, e);
+}
+
 bool gpu_buf_create(struct gpu *g, enum gpu_memory kind, uint64_t bytes, const char *name,
                     struct gpu_buf *out, struct err *e)
 {
-    *out = (struct gpu_buf){.size = size_align(bytes ? bytes : 16, 16)};
-    VkBufferUsageFlags texel = g->texel ? VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT : 0;
-    VkResult r = g->vk.vkCreateBuffer(g->device,
-                                      &(VkBufferCreateInfo){
-                                          .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-                                          .size = out->size,
-                                          .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
-                                                   VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-                                                   VK_BUFFER_USAGE_TRANSFER_DST_BIT | texel,
-                                          .sharingMode = VK_SHARING_MODE_EXCLUSIVE,
-                                      },
-                                      NULL, &out->buffer);
+    *out = (struct gpu_buf){.size = rounded(bytes)};
+    VkResult r = create_buffer(g, out->size, &out->buffer);
     if (r != VK_SUCCESS) {
         gpu_fail(e, r, "create a buffer");
         goto fail;
@@ -115,11 +172,11 @@ fail:
 void gpu_buf_destroy(struct gpu *g, struct gpu_buf *b)
 {
     if (b->view) g->vk.vkDestroyBufferView(g->device, b->view, NULL);
-    if (b->buffer) g->vk.vkDestroyBuffer(g->device, b->buffer, NULL);
+    if (b->buffer && !b->is_view) g->vk.vkDestroyBuffer(g->device, b->buffer, NULL);
     if (b->memory) {
         g->vk.vkFreeMemory(g->device, b->memory, NULL);
         g->n_allocations--;
-        g->allocated_bytes -= b->allocated;
+        if (b->kind != GPU_STAGING) g->allocated_bytes -= b->allocated;
     }
     *b = (struct gpu_buf){0};
 }
@@ -158,7 +215,7 @@ bool gpu_buf_fill(struct gpu *g, struct gpu_buf *b, uint64_t step, gpu_fill *fil
 {
     uint64_t piece = size_max(STAGING_BYTES / step, 1) * step;
     struct gpu_buf staging = {0};
-    if (!b->map && !gpu_buf_create(g, GPU_UPLOAD, size_min(piece, b->size), "staging", &staging, e))
+    if (!b->map && !gpu_buf_create(g, GPU_STAGING, size_min(piece, b->size), "staging", &staging, e))
         return false;
     bool ok = fill_pieces(g, b, piece, &staging, fill, ctx, e);
     gpu_buf_destroy(g, &staging);
@@ -175,7 +232,7 @@ bool gpu_buf_zero(struct gpu *g, struct gpu_buf *b, struct err *e)
     if (!gpu_cmd_create(g, &c, e)) return false;
     bool ok = gpu_begin(g, &c, e);
     if (ok) {
-        g->vk.vkCmdFillBuffer(c.cmd, b->buffer, 0, VK_WHOLE_SIZE, 0);
+        g->vk.vkCmdFillBuffer(c.cmd, b->buffer, b->offset, b->size, 0);
         gpu_barrier(g, &c);
         ok = gpu_end(g, &c, e) && gpu_submit(g, &c, e);
     }

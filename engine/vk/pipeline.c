@@ -157,7 +157,8 @@ bool gpu_set_make(struct gpu *g, struct gpu_sets *s, const struct gpu_pipeline *
             return err_set(e, ERR_UNSUPPORTED,
                            "a buffer of %llu MiB is larger than %s lets a kernel see",
                            (unsigned long long)bufs[i]->size >> 20, g->caps.name);
-        infos[i] = (VkDescriptorBufferInfo){.buffer = bufs[i]->buffer, .range = VK_WHOLE_SIZE};
+        infos[i] = (VkDescriptorBufferInfo){
+            .buffer = bufs[i]->buffer, .offset = bufs[i]->offset, .range = bufs[i]->size};
         writes[i] = (VkWriteDescriptorSet){
             .sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
             .dstSet = *out,

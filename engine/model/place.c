@@ -1,0 +1,227 @@
+#include "engine/model/place.h"
+#include "base/size.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BATCH_COMFORT = 64, CTX_LEAST = 256, PASS_STREAMED = 2048 };
+
+uint64_t place_stage_bytes(const struct place_stage *s)
+{
+    return s->resident_bytes + s->slot_bytes + s->kv_bytes + s->scratch_bytes;
+}
+
+// -------------------------------------------------------------------------------- the budget
+
+static uint64_t ram_available(void)
+{
+    FILE *f = fopen("/proc/meminfo", "r");
+    char line[128];
+    unsigned long long kib = 0;
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %llu", &kib) == 1) break;
+    if (f) fclose(f);
+    if (kib) return kib * 1024;
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 2 : (uint64_t)1 << 31;
+}
+
+uint64_t place_budget(const struct gpu_caps *c)
+{
+    uint64_t free_bytes = c->budget_bytes, margin;
+    if (!strcmp(c->type, "cpu"))
+        free_bytes = ram_available();
+    else if (c->unified)
+        free_bytes = size_min(c->budget_bytes, ram_available());
+    margin = size_max(free_bytes / 10, (uint64_t)512 << 20);
+    return free_bytes > 2 * margin ? free_bytes - margin : free_bytes / 2;
+}
+
+// ---------------------------------------------------------------------------------- a stage
+
+static void scratch_of(struct place_stage *s, const struct config *c, const struct weights *w,
+                       const struct forward_params *p)
+{
+    uint64_t bytes[N_SCRATCH];
+    forward_scratch(s->gpu, c, w, p, bytes);
+    s->scratch_bytes = 0;
+    for (int i = 0; i < N_SCRATCH; i++)
+        if (bytes[i]) s->scratch_bytes += gpu_buf_bytes(s->gpu, bytes[i]);
+    s->kv_bytes = s->n_layers * gpu_buf_bytes(s->gpu, forward_kv_layer(c, p));
+}
+
+// Places with n_resident layers and takes the sums; true when they fit.
+static bool try_resident(struct place_stage *s, struct weights *w, uint32_t n_resident, bool *fits,
+                         struct err *e)
+{
+    if (!weights_place(w, s->gpu, n_resident, e)) return false;
+    s->n_resident = n_resident;
+    s->resident_bytes = weights_resident_bytes(w, s->gpu);
+    s->slot_bytes = weights_slot_bytes(w, s->gpu);
+    *fits = place_stage_bytes(s) <= s->budget;
+    return true;
+}
+
+// The most layers that stay. streaming: whether fewer than all are allowed.
+static bool most_resident(struct place_stage *s, struct weights *w, bool streaming, bool *fits,
+                          struct err *e)
+{
+    if (!try_resident(s, w, s->n_layers, fits, e)) return false;
+    if (*fits || !streaming) return true;
+    uint32_t lo = 0, hi = s->n_layers; // lo fits or is 0, hi does not
+    while (hi - lo > 1) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (!try_resident(s, w, mid, fits, e)) return false;
+        *(*fits ? &lo : &hi) = mid;
+    }
+    return try_resident(s, w, lo, fits, e);
+}
+
+static bool place_stage(const struct gguf *g, const struct config *c,
+                        const struct forward_params *p, bool streaming, struct place_stage *s,
+                        bool *fits, struct err *e)
+{
+    struct weights w;
+    if (!weights_describe(g, c, s->gpu, s->first_layer, s->n_layers, s->has_output, &w, e))
+        return false;
+    scratch_of(s, c, &w, p);
+    bool ok = most_resident(s, &w, streaming, fits, e);
+    s->streamed_bytes = 0;
+    for (uint32_t i = s->n_resident; i < s->n_layers; i++)
+        s->streamed_bytes += w.layers[i].file_bytes;
+    bool mapped = s->gpu->caps.unified && !s->gpu->force_staging;
+    s->staging_bytes = mapped ? 0 : (uint64_t)2 * UPLOAD_STAGING;
+    weights_free(s->gpu, &w);
+    return ok;
+}
+
+// --------------------------------------------------------------------------------- deciding
+
+// Layers in proportion to the budgets, at least one a device.
+static void share_out(struct place *p, uint32_t n_layers)
+{
+    double sum = 0, so_far = 0;
+    uint32_t first = 0;
+    for (uint32_t i = 0; i < p->n_stages; i++)
+        sum += (double)p->stage[i].budget;
+    for (uint32_t i = 0; i < p->n_stages; i++) {
+        struct place_stage *s = &p->stage[i];
+        uint32_t rest = p->n_stages - i - 1, end;
+        so_far += (double)s->budget;
+        end = rest ? (uint32_t)(n_layers * so_far / sum + 0.5) : n_layers;
+        if (end < first + 1) end = first + 1;
+        if (end > n_layers - rest) end = n_layers - rest;
+        s->first_layer = first;
+        s->n_layers = end - first;
+        s->has_output = !rest;
+        first = end;
+    }
+}
+
+static bool decide_stages(const struct gguf *g, const struct config *c, struct place *p,
+                          bool streaming, bool *fits, struct err *e)
+{
+    *fits = true;
+    for (uint32_t i = 0; i < p->n_stages; i++) {
+        bool one;
+        if (!place_stage(g, c, &p->p, streaming, &p->stage[i], &one, e)) return false;
+        *fits &= one;
+    }
+    return true;
+}
+
+static uint32_t resident(const struct place *p)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->n_stages; i++)
+        n += p->stage[i].n_resident;
+    return n;
+}
+
+// As many tokens share one reading of the streamed layers as cost one resident layer at most.
+static bool decide_streaming(const struct gguf *g, const struct config *c, struct place *p,
+                             bool *fits, struct err *e)
+{
+    p->p.n_pass = p->p.n_batch;
+    if (!decide_stages(g, c, p, true, fits, e)) return false;
+    if (!*fits) return true;
+    struct place least = *p;
+    uint32_t batches = (uint32_t)size_max(PASS_STREAMED / p->p.n_batch, 1);
+    for (; batches > 1; batches /= 2) {
+        p->p.n_pass = batches * p->p.n_batch;
+        if (!decide_stages(g, c, p, true, fits, e)) return false;
+        if (*fits && resident(p) + 1 >= resident(&least)) return true;
+    }
+    *p = least;
+    *fits = true;
+    return true;
+}
+
+static bool limit_batch(const struct gguf *g, const struct config *c, struct place *p,
+                        struct err *e)
+{
+    for (uint32_t i = 0; i < p->n_stages; i++) {
+        struct weights w;
+        struct place_stage *s = &p->stage[i];
+        if (!weights_describe(g, c, s->gpu, s->first_layer, s->n_layers, s->has_output, &w, e))
+            return false;
+        uint32_t most = forward_max_batch(s->gpu, c, &w);
+        if (p->p.n_batch > most) p->p.n_batch = most;
+        weights_free(s->gpu, &w);
+    }
+    return true;
+}
+
+static bool too_large(const struct place *p, struct err *e)
+{
+    for (uint32_t i = 0; i < p->n_stages; i++) {
+        const struct place_stage *s = &p->stage[i];
+        if (place_stage_bytes(s) <= s->budget) continue;
+        return err_set(e, ERR_MEMORY,
+                       "%s has %.1f GiB for this model; with every layer streamed, %u positions and "
+                       "%u tokens a batch it needs %.1f: use a smaller model or quantization",
+                       s->gpu->caps.name, (double)s->budget / 0x1p30, p->p.n_ctx, p->p.n_batch,
+                       (double)place_stage_bytes(s) / 0x1p30);
+    }
+    return err_set(e, ERR_MEMORY, "the model does not fit");
+}
+
+// One step smaller; false: nothing is left to give up.
+static bool shrink(struct place *p)
+{
+    struct forward_params *q = &p->p;
+    if (q->n_batch > 1) {
+        q->n_batch /= 2;
+        p->smaller_batch = true;
+    } else if (q->n_ctx > CTX_LEAST) {
+        q->n_ctx = (uint32_t)size_max(size_align(q->n_ctx / 2, 32), CTX_LEAST);
+        p->smaller_ctx = true;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+bool place_decide(const struct gguf *g, const struct config *c, struct place *p, struct err *e)
+{
+    bool fits;
+    if (p->n_stages > c->n_layers)
+        return err_set(e, ERR_ARG, "%u devices for %u layers: name fewer with --device",
+                       p->n_stages, c->n_layers);
+    share_out(p, c->n_layers);
+    if (!limit_batch(g, c, p, e)) return false;
+    uint32_t wanted = p->p.n_batch;
+    for (uint32_t n = wanted; n >= BATCH_COMFORT || n == wanted; n /= 2) {
+        p->p.n_batch = p->p.n_pass = n;
+        if (!decide_stages(g, c, p, false, &fits, e)) return false;
+        p->smaller_batch |= fits && n < wanted;
+        if (fits) return true;
+    }
+    for (p->p.n_batch = wanted;;) {
+        if (!decide_streaming(g, c, p, &fits, e)) return false;
+        if (fits) return true;
+        if (!shrink(p)) return too_large(p, e);
+    }
+}
