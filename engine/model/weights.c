@@ -62,7 +62,7 @@ static bool fill_matrix(struct loader *l, const struct gguf_tensor *const *t, ui
               gpu_buf_fill(l->gpu, &m->buf, s.tile_bytes, fill_tiles, &s, e);
     free(s.scratch);
     for (uint32_t i = 0; ok && i < n; i++) {
-        map_drop(&l->file->map, (size_t)(t[i]->data - l->file->map.data), t[i]->size);
+        gguf_drop(l->file, t[i], 0, t[i]->size);
         l->done += t[i]->size;
         progress_update(l->progress, l->done, name);
     }

@@ -33,7 +33,7 @@ static void refused(enum err_code code, const char *part)
     if (gguf_open(PATH, &g, &e)) fail_msg("a broken file was opened, wanted: %s", part);
     if (e.code != code || !strstr(e.msg, part)) fail_msg("wanted %s, got %s", part, e.msg);
     assert_null(g.kv);
-    assert_null(g.map.data);
+    assert_null(g.shards);
 }
 
 // A small file with a value of every kind and two tensors.
@@ -133,8 +133,9 @@ static void test_version_2_and_alignment(void **state)
     must(tiny_write(&t, PATH, &e), &e);
     must(gguf_open(PATH, &g, &e), &e);
     assert_int_equal(g.version, 2);
-    assert_int_equal(g.data_offset % 64, 0);
-    assert_int_equal(gguf_tensor(&g, "b")->data - g.map.data, g.data_offset + 64);
+    const struct gguf_shard *file = &g.shards[0];
+    assert_int_equal(file->data_offset % 64, 0);
+    assert_int_equal(gguf_tensor(&g, "b")->data - file->map.data, file->data_offset + 64);
     assert_memory_equal(gguf_tensor(&g, "b")->data, "\0\0\0\x40", 4);
     gguf_close(&g);
     tiny_free(&t);
@@ -246,6 +247,8 @@ enum bad {
     BAD_OFFSET_END,
     BAD_OFFSET_HUGE,
     BAD_DUPLICATE_TENSOR,
+    BAD_ALIAS,
+    BAD_OVERLAP,
     N_BAD
 };
 
@@ -276,6 +279,8 @@ static const struct {
     [BAD_OFFSET_END] = {ERR_FORMAT, "cut short: tensor 'x'"},
     [BAD_OFFSET_HUGE] = {ERR_FORMAT, "cut short: tensor 'x'"},
     [BAD_DUPLICATE_TENSOR] = {ERR_FORMAT, "the tensor 'a.weight' is there twice"},
+    [BAD_ALIAS] = {ERR_FORMAT, "'b.weight' and 'x' overlap"},
+    [BAD_OVERLAP] = {ERR_FORMAT, "the tensors 'x' and 'b.weight' overlap"},
 };
 
 static void add_bad_key(struct tiny *t, enum bad what)
@@ -319,7 +324,14 @@ static void add_bad_tensor(struct tiny *t, enum bad what)
     case BAD_OFFSET: tiny_tensor_at(t, "x", 0, 1, one, 16); break;
     case BAD_OFFSET_END: tiny_tensor_at(t, "x", 0, 1, (const uint64_t[]){1000}, 0); break;
     case BAD_OFFSET_HUGE: tiny_tensor_at(t, "x", 0, 1, one, UINT64_MAX - 31); break;
-    default: tiny_tensor_at(t, "a.weight", 0, 1, one, 0); break;
+    case BAD_DUPLICATE_TENSOR: tiny_tensor_at(t, "a.weight", 0, 1, one, 0); break;
+    case BAD_ALIAS: tiny_tensor_at(t, "x", 0, 1, one, 64); break; // inside b.weight
+    default: // the last element of x is the first two bytes of b.weight
+        t->infos.size = 0;
+        t->n_tensors = 0;
+        tiny_tensor_at(t, "b.weight", QUANT_Q8_0, 1, (const uint64_t[]){64}, 32);
+        tiny_tensor_at(t, "x", QUANT_F16, 1, (const uint64_t[]){17}, 0);
+        break;
     }
 }
 
