@@ -57,6 +57,5 @@ void map_expect(const struct file_map *map, size_t offset, size_t size)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), begin = offset / page * page;
     if (map->data && size && offset < map->size && size <= map->size - offset)
-        (void)madvise((void *)(uintptr_t)(map->data + begin), offset + size - begin,
-                      MADV_WILLNEED);
+        (void)madvise((void *)(uintptr_t)(map->data + begin), offset + size - begin, MADV_WILLNEED);
 }

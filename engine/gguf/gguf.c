@@ -1,6 +1,6 @@
-// The bounded reader of one GGUF file. Every read goes through struct cursor, whose functions compare with
-// what is left before they move. Tables grow with the records that were really found, so that a
-// count in the file never decides an allocation.
+// The bounded reader of one GGUF file. Every read goes through struct cursor, whose functions
+// compare with what is left before they move. Tables grow with the records that were really found,
+// so that a count in the file never decides an allocation.
 #include "base/size.h"
 #include "engine/gguf/gguf_internal.h"
 
@@ -115,7 +115,7 @@ static bool take_array(struct cursor *c, struct gguf_kv *kv)
     if (elem >= GGUF_N_VALUE_TYPES)
         return err_set(c->e, ERR_FORMAT, "%s: '%s' is an array of unknown type %u", c->path,
                        gguf_show(kv->key, name), elem);
-    size_t each = elem == GGUF_STRING ? 8 : gguf_value_bytes(elem); // a string takes at least its length
+    size_t each = elem == GGUF_STRING ? 8 : gguf_value_bytes(elem); // 8: a string's length
     if (kv->count > (c->size - c->pos) / each)
         return err_set(c->e, ERR_FORMAT,
                        "%s: '%s' claims %" PRIu64 " elements, but only %zu bytes are left", c->path,

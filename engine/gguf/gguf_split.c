@@ -4,7 +4,8 @@
 //   part 1       all metadata, and split.no 0, split.count N, split.tensors.count (of all parts)
 //   part 2..N    the same three keys with their own split.no; their other metadata is not used
 //
-// A tensor lies whole in one part. https://github.com/ggml-org/llama.cpp/tree/master/tools/gguf-split
+// A tensor lies whole in one part.
+// https://github.com/ggml-org/llama.cpp/tree/master/tools/gguf-split
 #include "base/file.h"
 #include "engine/gguf/gguf_internal.h"
 

@@ -352,6 +352,41 @@ static void test_bad_parts(void **state)
     }
 }
 
+// Every weight type that a file may name and Lectern does not read, with its name; and numbers that
+// no type has.
+static void test_foreign_types(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t type;
+        const char *name;
+    } list[] = {
+        {4, "Q4_2"},    {5, "Q4_3"},        {9, "Q8_1"},        {15, "Q8_K"},       {16, "IQ2_XXS"},
+        {17, "IQ2_XS"}, {18, "IQ3_XXS"},    {19, "IQ1_S"},      {21, "IQ3_S"},      {22, "IQ2_S"},
+        {24, "I8"},     {25, "I16"},        {26, "I32"},        {27, "I64"},        {28, "F64"},
+        {29, "IQ1_M"},  {31, "Q4_0_4_4"},   {32, "Q4_0_4_8"},   {33, "Q4_0_8_8"},   {34, "TQ1_0"},
+        {35, "TQ2_0"},  {36, "IQ4_NL_4_4"}, {37, "IQ4_NL_4_8"}, {38, "IQ4_NL_8_8"}, {39, "MXFP4"},
+        {40, "NVFP4"},  {41, "Q1_0"},       {42, "Q2_0"},
+    };
+    size_t at = 0;
+    for (uint32_t type = 0; type < 300; type++) {
+        if (quant_info(type)) continue;
+        struct tiny t;
+        struct err e = {0};
+        char says[128];
+        const char *name = "unknown";
+        if (at < sizeof list / sizeof list[0] && list[at].type == type) name = list[at++].name;
+        make_good(&t);
+        tiny_tensor_at(&t, "blk.3.ffn_up.weight", type, 1, (const uint64_t[]){256}, 0);
+        must(tiny_write(&t, PATH, &e), &e);
+        tiny_free(&t);
+        snprintf(says, sizeof says, "tensor 'blk.3.ffn_up.weight' has the weight type %u (%s)",
+                 type, name);
+        refused(ERR_UNSUPPORTED, says);
+    }
+    assert_int_equal(at, sizeof list / sizeof list[0]);
+}
+
 // A file of many tiny keys must not take quadratic time.
 static void test_many_keys(void **state)
 {
@@ -426,7 +461,7 @@ int main(void)
         cmocka_unit_test(test_every_prefix),  cmocka_unit_test(test_every_byte_changed),
         cmocka_unit_test(test_bad_start),     cmocka_unit_test(test_bad_parts),
         cmocka_unit_test(test_many_keys),     cmocka_unit_test(test_tiny_model),
-        cmocka_unit_test(test_shared_models),
+        cmocka_unit_test(test_shared_models), cmocka_unit_test(test_foreign_types),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(PATH);

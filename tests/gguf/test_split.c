@@ -237,7 +237,8 @@ static void test_missing_and_broken(void **state)
     unlink(part_path(0, 2));
     refused(part_path(1, 2), ERR_IO, "split_tiny-00001-of-00002.gguf", "is missing: it is part 1");
     write_part("split_renamed.gguf", &a);
-    refused("split_renamed.gguf", ERR_FORMAT, "split_renamed", "should end in -00001-of-00002.gguf");
+    refused("split_renamed.gguf", ERR_FORMAT, "split_renamed",
+            "should end in -00001-of-00002.gguf");
     unlink("split_renamed.gguf");
     must(file_write(part_path(0, 2), "GGUF\3\0\0\0", 8, &e), &e);
     refused(part_path(1, 2), ERR_FORMAT, "split_tiny-00001-of-00002.gguf", "cut short");
