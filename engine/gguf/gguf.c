@@ -443,16 +443,25 @@ bool gguf_open_any(const char *path, struct gguf *out, struct err *e)
     return open_file(path, true, out, e);
 }
 
-bool gguf_open_memory(const void *data, size_t size, const char *name, bool any_type,
-                      struct gguf *out, struct err *e)
+bool gguf_read_part(const void *data, size_t size, const char *name, bool any_type,
+                    struct gguf *out, struct err *e)
 {
-    uint32_t parts = 0;
     bool ok = begin(out, name, e);
     if (ok) {
         out->shards[0].map = (struct file_map){.data = data, .size = size};
         out->shards[0].borrowed = true;
-        ok = read_file(out, any_type, e) && gguf_u32_or(out, "split.count", 1, &parts, e);
+        ok = read_file(out, any_type, e);
     }
+    if (!ok) gguf_close(out);
+    return ok;
+}
+
+bool gguf_open_memory(const void *data, size_t size, const char *name, bool any_type,
+                      struct gguf *out, struct err *e)
+{
+    uint32_t parts = 0;
+    if (!gguf_read_part(data, size, name, any_type, out, e)) return false;
+    bool ok = gguf_u32_or(out, "split.count", 1, &parts, e);
     if (ok && parts > 1)
         ok = err_set(e, ERR_UNSUPPORTED,
                      "%s is a part of a split model, which opens from its files only", name);

@@ -122,6 +122,9 @@ struct gguf_str gguf_array_string(const struct gguf_kv *kv, uint64_t i);
 int64_t gguf_array_int(const struct gguf_kv *kv, uint64_t i);
 float gguf_array_f32(const struct gguf_kv *kv, uint64_t i);
 
+// A text of the file for a sentence: cut, and without bytes that a terminal would obey. Returns out.
+enum { GGUF_SHOWN = 72 };
+const char *gguf_show(struct gguf_str s, char out[GGUF_SHOWN]);
 // For people: "u32", "string"; "Q4_1", "IQ2_XS", or "type 99".
 const char *gguf_value_name(enum gguf_value_type type);
 enum { GGUF_TEXT = 40 };

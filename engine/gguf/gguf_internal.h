@@ -22,15 +22,19 @@ bool gguf_open_part(const char *path, bool any_type, struct gguf *out, struct er
 // Makes the index of tensors anew; a name that is there twice is ERR_FORMAT.
 bool gguf_index_tensors(struct gguf *g, struct err *e);
 
+// The same in memory that stays the caller's.
+bool gguf_read_part(const void *data, size_t size, const char *name, bool any_type,
+                    struct gguf *out, struct err *e);
+
 // gguf_split.c. Opens the other parts of a split model, if g is one, and joins them to g. On
 // failure g is as it was or another part of the same model: the caller closes it.
 bool gguf_join(struct gguf *g, bool any_type, struct err *e);
+// Its steps: `part` must be the next one of g's model; it is closed in any case.
+bool gguf_add_part(struct gguf *g, struct gguf *part, struct err *e);
+bool gguf_end_parts(struct gguf *g, struct err *e);
 
 // gguf_value.c
 size_t gguf_value_bytes(uint32_t type); // 0 for strings, arrays and unknown types
-// A name from the file for a sentence: cut, and without bytes that a terminal would obey.
-enum { GGUF_SHOWN = 72 };
-const char *gguf_show(struct gguf_str s, char out[GGUF_SHOWN]);
 // The name of a type that files may hold and Lectern does not read, or "unknown".
 const char *gguf_foreign_type(uint32_t type);
 

@@ -101,7 +101,7 @@ static bool check_part(const struct gguf *first, const struct place *want, const
     return same_model(first, part, e);
 }
 
-// Moves the part's file and tensors to g and frees the rest of it.
+// Moves the part's file and tensors to g. On failure both are still whole.
 static bool append(struct gguf *g, struct gguf *part, struct err *e)
 {
     size_t n = g->n_tensors + part->n_tensors, n_shards = g->n_shards + 1;
@@ -117,17 +117,29 @@ static bool append(struct gguf *g, struct gguf *part, struct err *e)
     }
     shards[g->n_shards++] = part->shards[0];
     part->n_shards = 0;
-    gguf_close(part);
     return true;
 }
 
-static bool check_total(const struct gguf *g, const struct place *p, struct err *e)
+bool gguf_add_part(struct gguf *g, struct gguf *part, struct err *e)
 {
-    if (g->n_tensors == p->tensors) return true;
-    return err_set(e, ERR_FORMAT,
-                   "%s: the %u parts of this model hold %zu tensors, but should hold %u; fetch all "
-                   "of them again",
-                   g->path, p->count, g->n_tensors, p->tensors);
+    struct place p = {0};
+    bool ok = read_place(g, &p, e);
+    p.no = (uint32_t)g->n_shards;
+    ok = ok && check_part(g, &p, part, e) && append(g, part, e);
+    gguf_close(part);
+    return ok;
+}
+
+bool gguf_end_parts(struct gguf *g, struct err *e)
+{
+    struct place p;
+    if (!read_place(g, &p, e)) return false;
+    if (g->n_tensors != p.tensors)
+        return err_set(e, ERR_FORMAT,
+                       "%s: the %u parts of this model hold %zu tensors, but should hold %u; fetch "
+                       "all of them again",
+                       g->path, p.count, g->n_tensors, p.tensors);
+    return gguf_index_tensors(g, e);
 }
 
 bool gguf_join(struct gguf *g, bool any_type, struct err *e)
@@ -145,14 +157,10 @@ bool gguf_join(struct gguf *g, bool any_type, struct err *e)
         *g = part;
         if (!check_part(g, &first, g, e)) return false;
     }
-    for (p.no = 1; p.no < p.count; p.no++) {
-        if (!open_other(g, stem, p.no, p.count, any_type, &part, e)) return false;
-        if (!check_part(g, &p, &part, e) || !append(g, &part, e)) {
-            gguf_close(&part);
+    for (uint32_t no = 1; no < p.count; no++)
+        if (!open_other(g, stem, no, p.count, any_type, &part, e) || !gguf_add_part(g, &part, e))
             return false;
-        }
-    }
-    return check_total(g, &p, e) && gguf_index_tensors(g, e);
+    return gguf_end_parts(g, e);
 }
 
 // -------------------------------------------------------------------------------------- pages
