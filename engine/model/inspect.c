@@ -73,9 +73,9 @@ static bool append(cJSON *array, cJSON *item) // takes item, also when it fails
 
 static bool put_array(cJSON *obj, const struct gguf_kv *kv)
 {
-    cJSON *list = cJSON_CreateArray();
+    cJSON *list;
     bool ok = put(obj, "element", cJSON_CreateString(gguf_value_name(kv->elem))) &&
-              put_count(obj, "count", kv->count) && put(obj, "value", list);
+              put_count(obj, "count", kv->count) && (list = cJSON_AddArrayToObject(obj, "value"));
     for (uint64_t i = 0; ok && i < kv->count && i < ARRAY_SHOWN; i++)
         ok = append(list, kv->elem == GGUF_STRING ? string_json(gguf_array_string(kv, i))
                                                   : number_json(kv, i));
@@ -97,19 +97,11 @@ static bool put_kv(cJSON *list, const struct gguf_kv *kv)
 static bool put_tensor(cJSON *list, const struct gguf *g, const struct gguf_tensor *t)
 {
     char name[GGUF_TEXT];
-    cJSON *o = cJSON_CreateObject(), *shape = cJSON_CreateArray();
-    if (!append(list, o)) {
-        cJSON_Delete(shape);
-        return false;
-    }
-    bool ok = put(o, "name", string_json(t->name)) &&
-              put(o, "type", cJSON_CreateString(gguf_weight_name(t->type, name)));
-    if (!ok) {
-        cJSON_Delete(shape);
-        return false;
-    }
+    cJSON *o = cJSON_CreateObject(), *shape;
     const struct gguf_shard *s = &g->shards[t->shard];
-    ok = put(o, "shape", shape);
+    bool ok = append(list, o) && put(o, "name", string_json(t->name)) &&
+              put(o, "type", cJSON_CreateString(gguf_weight_name(t->type, name))) &&
+              (shape = cJSON_AddArrayToObject(o, "shape"));
     for (uint32_t i = 0; ok && i < t->n_dims; i++)
         ok = append(shape, cJSON_CreateNumber((double)t->ne[i]));
     return ok && put_count(o, "parameters", t->n_elements) &&

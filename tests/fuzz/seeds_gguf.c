@@ -125,7 +125,8 @@ static void scaled(const char *type)
     save(&t, type);
 }
 
-static void split(void) // both parts in one input
+// Two parts in one input. second: the tensor of part 2, model: its general.name.
+static void split(const char *file, const char *second, const char *model)
 {
     struct text both = {0};
     for (uint32_t no = 0; no < 2; no++) {
@@ -134,15 +135,15 @@ static void split(void) // both parts in one input
         unsigned char *bytes;
         size_t size;
         tiny_begin(&t, 3);
-        tiny_str(&t, "general.name", "m");
+        tiny_str(&t, "general.name", no ? model : "m");
         tiny_split_keys(&t, no, 2, 2);
-        tiny_tensor(&t, no ? "b" : "a", QUANT_F32, 1, (const uint64_t[]){1}, "\0\0\x80\x3f", 4);
+        tiny_tensor(&t, no ? second : "a", QUANT_F32, 1, (const uint64_t[]){1}, "\0\0\x80\x3f", 4);
         if (!tiny_bytes(&t, &bytes, &size, &e)) stop(&e);
         text_add(&both, (const char *)bytes, size);
         free(bytes);
         tiny_free(&t);
     }
-    FILE *f = both.failed ? NULL : fopen(in_folder("split"), "wb");
+    FILE *f = both.failed ? NULL : fopen(in_folder(file), "wb");
     if (!f || fwrite(both.data, 1, both.size, f) != both.size || fclose(f) != 0) exit(1);
     text_free(&both);
 }
@@ -156,6 +157,8 @@ int main(int argc, char **argv)
     models();
     scaled("linear");
     scaled("yarn");
-    split();
+    split("split", "b", "m");
+    split("split-twice", "a", "m");
+    split("split-other", "b", "other");
     return 0;
 }

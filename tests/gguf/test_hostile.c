@@ -176,7 +176,7 @@ static void test_control_characters(void **state)
 {
     (void)state;
     static const char nested[] = "\x09\0\0\0\1\0\0\0\0\0\0\0";
-    static const uint64_t one[4] = {1, 1, 1, 1};
+    static const uint64_t one[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
     for (int what = 0; what < 9; what++) {
         struct tiny t;
         unsigned char *bytes;
