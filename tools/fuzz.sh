@@ -111,7 +111,9 @@ stat_of() { sed -n "s/^stat::$1: *//p" "$2" | tail -n 1; }
 minimise() {
     local name=$1 corpus=$2 finds=$3
     mkdir -p "$work/merged"
-    "build-fuzz/fuzz_$name" -merge=1 "$work/merged" "$corpus" "$finds" >"$work/merge.log" 2>&1 ||
+    # What 5 KB cannot reach stays in build-fuzz: the repository is no place for it.
+    "build-fuzz/fuzz_$name" -merge=1 -max_len=5120 "$work/merged" "$corpus" "$finds" \
+        >"$work/merge.log" 2>&1 ||
         { tail -n 25 "$work/merge.log" >&2; die "the corpus of $name could not be merged"; }
     find "$corpus" -type f -delete
     find "$work/merged" -type f -exec cp -t "$corpus" {} +

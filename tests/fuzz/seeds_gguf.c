@@ -73,13 +73,13 @@ static void every_type(void)
 static void models(void)
 {
     const struct tiny_model list[] = {
-        {.seed = 1, .n_layers = 1, .n_embd = 8, .n_heads = 1, .n_ff = 8, .n_vocab = 4},
+        {.seed = 1, .n_layers = 1, .n_embd = 8, .n_heads = 1, .n_ff = 4, .n_vocab = 4},
         {.seed = 2,
          .n_layers = 1,
          .n_embd = 32,
          .n_heads = 2,
          .n_kv_heads = 1,
-         .n_ff = 32,
+         .n_ff = 4,
          .n_vocab = 6,
          .head_dim = 8,
          .type = QUANT_Q4_0,
@@ -88,8 +88,9 @@ static void models(void)
          .n_layers = 1,
          .n_embd = 32,
          .n_heads = 1,
-         .n_ff = 32,
+         .n_ff = 4,
          .n_vocab = 3,
+         .head_dim = 8,
          .type = QUANT_Q8_0,
          .rope_freqs = true,
          .tied_output = true,
