@@ -20,8 +20,9 @@ static void print_help(void)
     printf("usage: lectern inspect FILE [--json]\n\n"
            "Every key and every tensor of a GGUF file (a path, or a model's name in the\n"
            "cache): tables of 80 columns, long values cut; or JSON with the first 8 elements\n"
-           "of arrays and the first 512 bytes of texts. Needs no device; also opens files\n"
-           "with weight types that Lectern cannot run.\n\n"
+           "of arrays and the first 512 bytes of texts. Any part of a split model stands for\n"
+           "the whole model. Needs no device; also opens files with weight types that Lectern\n"
+           "cannot run.\n\n"
            "  --json      one JSON object (engine/engine.h, engine_inspect)\n"
            "  --help      this text\n");
 }
@@ -96,6 +97,20 @@ static bool print_kv(const cJSON *kv, struct err *e)
     return ok || err_nomem(e, "a line of the table", 0);
 }
 
+// The file's name where a split model goes over to its next file. *last: shard of the line above.
+static void print_shard_name(const cJSON *doc, const cJSON *t, double *last)
+{
+    double shard = json_number_or(t, "shard", -1);
+    if (shard == *last) return;
+    const cJSON *shards = cJSON_GetObjectItemCaseSensitive(doc, "shards");
+    const char *path = json_string_or(cJSON_GetArrayItem(shards, (int)shard), "path", "");
+    const char *base = strrchr(path, '/');
+    *last = shard;
+    printf("  -- ");
+    print_cut(base ? base + 1 : path, LINE, 0);
+    putchar('\n');
+}
+
 static bool print_tensor(const cJSON *t, struct err *e)
 {
     struct text shape = {0};
@@ -140,13 +155,30 @@ static void print_types(const cJSON *doc)
            json_number_or(doc, "parameters", 0), total);
 }
 
+static void print_head(const cJSON *doc)
+{
+    const cJSON *s, *shards = cJSON_GetObjectItemCaseSensitive(doc, "shards");
+    if (!shards) print_cut(json_string_or(doc, "path", ""), 80, 0);
+    cJSON_ArrayForEach(s, shards)
+    {
+        print_cut(json_string_or(s, "path", ""), 80, 0);
+        printf("\n    %.0f bytes, data from byte %.0f, %.0f tensors%s",
+               json_number_or(s, "file_bytes", 0), json_number_or(s, "data_offset", 0),
+               json_number_or(s, "n_tensors", 0), s->next ? "\n" : "");
+    }
+    printf("\nGGUF version %.0f, %.0f bytes", json_number_or(doc, "version", 0),
+           json_number_or(doc, "file_bytes", 0));
+    if (shards)
+        printf(" in %d files\n\n", cJSON_GetArraySize(shards));
+    else
+        printf(", data from byte %.0f\n\n", json_number_or(doc, "data_offset", 0));
+}
+
 static bool print_tables(const cJSON *doc, struct err *e)
 {
     const cJSON *item;
-    print_cut(json_string_or(doc, "path", ""), 80, 0);
-    printf("\nGGUF version %.0f, %.0f bytes, data from byte %.0f\n\n",
-           json_number_or(doc, "version", 0), json_number_or(doc, "file_bytes", 0),
-           json_number_or(doc, "data_offset", 0));
+    double shard = -1; // none: the tensors of a single file have no index
+    print_head(doc);
     printf("  %-*s %-*s value (%.0f keys)\n", KEY, "key", TYPE, "type",
            json_number_or(doc, "n_metadata", 0));
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(doc, "metadata"))
@@ -161,6 +193,7 @@ static bool print_tables(const cJSON *doc, struct err *e)
            "offset");
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(doc, "tensors"))
     {
+        print_shard_name(doc, item, &shard);
         if (!print_tensor(item, e)) return false;
     }
     print_types(doc);

@@ -52,3 +52,10 @@ void map_drop(const struct file_map *map, size_t offset, size_t size)
     if (map->data && begin < end && end <= map->size)
         (void)madvise((void *)(uintptr_t)(map->data + begin), end - begin, MADV_DONTNEED);
 }
+
+void map_expect(const struct file_map *map, size_t offset, size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), begin = offset / page * page;
+    if (map->data && size && offset < map->size && size <= map->size - offset)
+        (void)madvise((void *)(uintptr_t)(map->data + begin), offset + size - begin, MADV_WILLNEED);
+}

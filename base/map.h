@@ -18,5 +18,7 @@ void map_close(struct file_map *map);
 
 // Tells the kernel that bytes [offset, offset+size) will not be read again.
 void map_drop(const struct file_map *map, size_t offset, size_t size);
+// Tells the kernel that bytes [offset, offset+size) will be read soon.
+void map_expect(const struct file_map *map, size_t offset, size_t size);
 
 #endif

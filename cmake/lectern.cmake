@@ -12,6 +12,15 @@ if(SANITIZE)
     target_compile_options(lectern_options INTERFACE -fsanitize=${SANITIZE} -fno-omit-frame-pointer)
     target_link_options(lectern_options INTERFACE -fsanitize=${SANITIZE})
 endif()
+if(LECTERN_FUZZ)
+    if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+        message(FATAL_ERROR "LECTERN_FUZZ needs clang: -DCMAKE_C_COMPILER=clang")
+    endif()
+    set(fuzz_options -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+        -fno-omit-frame-pointer)
+    target_compile_options(lectern_options INTERFACE ${fuzz_options})
+    target_link_options(lectern_options INTERFACE ${fuzz_options})
+endif()
 
 # lectern_library(NAME SOURCES a.c b.c LIBS other ...): a static library lectern_NAME.
 function(lectern_library name)

@@ -228,6 +228,9 @@ uint64_t engine_max_matrix_bytes(const struct engine_device *d);
 //                                   a string over 512 bytes is cut and has `bytes`, its length
 //   tensors  [{name, type, shape, parameters, bytes, offset}]   shape[0] is the row length; offset
 //                                   from data_offset; bytes null (not counted) for unknown types
+//   shards   [{path, file_bytes, data_offset, n_tensors, tensor_bytes}]   of a split model only; its
+//                                   tensors have `shard`, an index of this array, too; path and
+//                                   data_offset are the first shard's, file_bytes is the sum
 //   types    [{type, tensors, parameters, bytes}]   largest first
 // Text is mended to UTF-8. Whole numbers beyond 2^53 are cJSON_Raw; NaN and infinity are null.
 bool engine_inspect(const char *path, cJSON **out, struct err *e);

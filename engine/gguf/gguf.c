@@ -1,17 +1,15 @@
-// The bounded GGUF reader. Every read goes through struct cursor, whose functions compare with
-// what is left before they move. Tables grow with the records that were really found, so that a
-// count in the file never decides an allocation.
-#include "engine/gguf/gguf.h"
-#include "base/half.h"
+// The bounded reader of one GGUF file. Every read goes through struct cursor, whose functions
+// compare with what is left before they move. Tables grow with the records that were really found,
+// so that a count in the file never decides an allocation.
 #include "base/size.h"
+#include "engine/gguf/gguf_internal.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_MAX_BYTES = 65535, SHOWN = 72, ALIGNMENT_DEFAULT = 32, ALIGNMENT_MAX = 1 << 20 };
+enum { NAME_MAX_BYTES = 65535, ALIGNMENT_DEFAULT = 32, ALIGNMENT_MAX = 1 << 20 };
 
 struct cursor {
     const char *path; // for sentences
@@ -20,26 +18,6 @@ struct cursor {
     struct err *e;
     bool any_type; // weight types that nothing can read are let through
 };
-
-static uint32_t le32(const unsigned char *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint64_t le64(const unsigned char *p)
-{
-    return le32(p) | (uint64_t)le32(p + 4) << 32;
-}
-
-// A name from the file for a sentence: cut, and without bytes that a terminal would obey.
-static const char *show(struct gguf_str s, char out[SHOWN])
-{
-    size_t n = size_min(s.n, SHOWN - 1);
-    for (size_t i = 0; i < n; i++)
-        out[i] = s.s[i] >= ' ' && s.s[i] <= '~' ? s.s[i] : '?';
-    out[n] = '\0';
-    return out;
-}
 
 static bool take(struct cursor *c, size_t n, const char *what, const unsigned char **out)
 {
@@ -95,25 +73,6 @@ static bool take_name(struct cursor *c, const char *what, struct gguf_str *out)
 
 // ------------------------------------------------------------------------------------- values
 
-// Bytes of a value of fixed size; 0 for strings, arrays and unknown types.
-static size_t value_bytes(uint32_t type)
-{
-    switch (type) {
-    case GGUF_U8:
-    case GGUF_I8:
-    case GGUF_BOOL: return 1;
-    case GGUF_U16:
-    case GGUF_I16: return 2;
-    case GGUF_U32:
-    case GGUF_I32:
-    case GGUF_F32: return 4;
-    case GGUF_U64:
-    case GGUF_I64:
-    case GGUF_F64: return 8;
-    default: return 0;
-    }
-}
-
 // str_at: where each string of the array begins. The table grows as strings are found.
 static bool take_strings(struct cursor *c, struct gguf_kv *kv)
 {
@@ -144,7 +103,7 @@ static bool take_strings(struct cursor *c, struct gguf_kv *kv)
 static bool take_array(struct cursor *c, struct gguf_kv *kv)
 {
     uint32_t elem;
-    char name[SHOWN];
+    char name[GGUF_SHOWN];
     if (!take_u32(c, "an array's type", &elem)) return false;
     if (!take_u64(c, "an array's length", &kv->count)) return false;
     kv->elem = (enum gguf_value_type)elem;
@@ -152,15 +111,15 @@ static bool take_array(struct cursor *c, struct gguf_kv *kv)
     if (elem == GGUF_ARRAY)
         return err_set(c->e, ERR_UNSUPPORTED,
                        "%s: '%s' is an array of arrays, which Lectern cannot read", c->path,
-                       show(kv->key, name));
+                       gguf_show(kv->key, name));
     if (elem >= GGUF_N_VALUE_TYPES)
         return err_set(c->e, ERR_FORMAT, "%s: '%s' is an array of unknown type %u", c->path,
-                       show(kv->key, name), elem);
-    size_t each = elem == GGUF_STRING ? 8 : value_bytes(elem); // a string takes at least its length
+                       gguf_show(kv->key, name), elem);
+    size_t each = elem == GGUF_STRING ? 8 : gguf_value_bytes(elem); // 8: a string's length
     if (kv->count > (c->size - c->pos) / each)
         return err_set(c->e, ERR_FORMAT,
                        "%s: '%s' claims %" PRIu64 " elements, but only %zu bytes are left", c->path,
-                       show(kv->key, name), kv->count, c->size - c->pos);
+                       gguf_show(kv->key, name), kv->count, c->size - c->pos);
     size_t begin = c->pos;
     if (elem == GGUF_STRING) {
         if (!take_strings(c, kv)) return false;
@@ -174,12 +133,12 @@ static bool take_array(struct cursor *c, struct gguf_kv *kv)
 static bool take_kv(struct cursor *c, struct gguf_kv *kv)
 {
     uint32_t type;
-    char name[SHOWN];
+    char name[GGUF_SHOWN];
     if (!take_name(c, "a key", &kv->key)) return false;
     if (!take_u32(c, "a value's type", &type)) return false;
     if (type >= GGUF_N_VALUE_TYPES)
         return err_set(c->e, ERR_FORMAT, "%s: '%s' has the unknown value type %u", c->path,
-                       show(kv->key, name), type);
+                       gguf_show(kv->key, name), type);
     kv->type = (enum gguf_value_type)type;
     if (type == GGUF_ARRAY) return take_array(c, kv);
     if (type == GGUF_STRING) {
@@ -189,34 +148,19 @@ static bool take_kv(struct cursor *c, struct gguf_kv *kv)
         kv->size = s.n;
         return true;
     }
-    kv->size = value_bytes(type);
+    kv->size = gguf_value_bytes(type);
     return take(c, kv->size, "a value", &kv->data);
 }
 
 // ------------------------------------------------------------------------------------ tensors
 
-// Names of types that files may hold and Lectern does not read.
-static const char *foreign_type(uint32_t type)
-{
-    static const struct {
-        uint32_t type;
-        const char *name;
-    } list[] = {{4, "Q4_2"},    {5, "Q4_3"},     {9, "Q8_1"},   {15, "Q8_K"},  {16, "IQ2_XXS"},
-                {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"}, {21, "IQ3_S"}, {22, "IQ2_S"},
-                {24, "I8"},     {25, "I16"},     {26, "I32"},   {27, "I64"},   {28, "F64"},
-                {29, "IQ1_M"},  {34, "TQ1_0"},   {35, "TQ2_0"}, {39, "MXFP4"}};
-    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
-        if (list[i].type == type) return list[i].name;
-    return "unknown";
-}
-
 static bool take_shape(struct cursor *c, struct gguf_tensor *t)
 {
-    char name[SHOWN];
+    char name[GGUF_SHOWN];
     if (!take_u32(c, "a tensor's number of dimensions", &t->n_dims)) return false;
     if (t->n_dims < 1 || t->n_dims > 4)
         return err_set(c->e, ERR_FORMAT, "%s: tensor '%s' has %u dimensions, allowed are 1 to 4",
-                       c->path, show(t->name, name), t->n_dims);
+                       c->path, gguf_show(t->name, name), t->n_dims);
     t->n_elements = 1;
     for (uint32_t i = 0; i < 4; i++) {
         t->ne[i] = 1;
@@ -224,7 +168,7 @@ static bool take_shape(struct cursor *c, struct gguf_tensor *t)
         if (!take_u64(c, "a tensor's dimension", &t->ne[i])) return false;
         if (t->ne[i] == 0 || t->ne[i] > (uint64_t)INT64_MAX / t->n_elements)
             return err_set(c->e, ERR_FORMAT, "%s: tensor '%s' has an impossible dimension %" PRIu64,
-                           c->path, show(t->name, name), t->ne[i]);
+                           c->path, gguf_show(t->name, name), t->ne[i]);
         t->n_elements *= t->ne[i];
     }
     return true;
@@ -234,7 +178,7 @@ static bool take_shape(struct cursor *c, struct gguf_tensor *t)
 static bool take_tensor(struct cursor *c, struct gguf_tensor *t, uint64_t *offset)
 {
     uint32_t type;
-    char name[SHOWN];
+    char name[GGUF_SHOWN];
     if (!take_name(c, "a tensor's name", &t->name)) return false;
     if (!take_shape(c, t)) return false;
     if (!take_u32(c, "a tensor's type", &type)) return false;
@@ -247,32 +191,60 @@ static bool take_tensor(struct cursor *c, struct gguf_tensor *t, uint64_t *offse
             c->e, ERR_UNSUPPORTED,
             "%s: tensor '%s' has the weight type %u (%s), which Lectern cannot read; use "
             "a file in another quantization, such as Q4_1 or Q8_0",
-            c->path, show(t->name, name), type, foreign_type(type));
+            c->path, gguf_show(t->name, name), type, gguf_foreign_type(type));
     size_t row;
     if (!quant_row_bytes(t->type, t->ne[0], &row) || t->n_elements / t->ne[0] > SIZE_MAX ||
         !size_mul(row, (size_t)(t->n_elements / t->ne[0]), &t->size))
         return err_set(c->e, ERR_FORMAT,
                        "%s: tensor '%s' has rows of %" PRIu64 " elements, which %s cannot hold",
-                       c->path, show(t->name, name), t->ne[0], info->name);
+                       c->path, gguf_show(t->name, name), t->ne[0], info->name);
     return true;
 }
 
 static bool place_tensor(const struct gguf *g, struct gguf_tensor *t, uint64_t offset,
                          uint32_t alignment, struct err *e)
 {
-    char name[SHOWN];
+    const struct gguf_shard *s = &g->shards[0];
+    char name[GGUF_SHOWN];
     if (offset % alignment)
         return err_set(e, ERR_FORMAT,
                        "%s: tensor '%s' is at offset %" PRIu64 ", not a multiple of %u", g->path,
-                       show(t->name, name), offset, alignment);
-    size_t room = g->map.size > g->data_offset ? g->map.size - g->data_offset : 0;
+                       gguf_show(t->name, name), offset, alignment);
+    size_t room = s->map.size > s->data_offset ? s->map.size - s->data_offset : 0;
     if (offset > room || t->size > room - (size_t)offset)
         return err_set(e, ERR_FORMAT,
                        "%s is cut short: tensor '%s' needs %zu bytes at offset %" PRIu64
                        ", the file has %zu; fetch the file again",
-                       g->path, show(t->name, name), t->size, offset, room);
-    t->data = g->map.data + g->data_offset + (size_t)offset;
+                       g->path, gguf_show(t->name, name), t->size, offset, room);
+    t->data = s->map.data + s->data_offset + (size_t)offset;
     return true;
+}
+
+static int compare_place(const void *a, const void *b)
+{
+    const struct gguf_tensor *x = *(const struct gguf_tensor *const *)a;
+    const struct gguf_tensor *y = *(const struct gguf_tensor *const *)b;
+    return (x->data > y->data) - (x->data < y->data);
+}
+
+// No writer lets two tensors share bytes; a small file that does could stand for a model of any
+// size. A tensor of an unknown type has no size to compare.
+static bool check_overlap(const struct gguf *g, struct err *e)
+{
+    char name[GGUF_SHOWN], other[GGUF_SHOWN];
+    const struct gguf_tensor **at = calloc(g->n_tensors + 1, sizeof *at);
+    bool ok = at || err_nomem(e, "the tensor list of a GGUF file", g->n_tensors * sizeof *at);
+    size_t n = 0;
+    for (size_t i = 0; ok && i < g->n_tensors; i++)
+        if (g->tensors[i].size) at[n++] = &g->tensors[i];
+    if (n) qsort(at, n, sizeof *at, compare_place);
+    for (size_t i = 1; ok && i < n; i++)
+        if (at[i]->data < at[i - 1]->data + at[i - 1]->size)
+            ok = err_set(e, ERR_FORMAT,
+                         "%s: the tensors '%s' and '%s' overlap; fetch the file again", g->path,
+                         gguf_show(at[i - 1]->name, name), gguf_show(at[i]->name, other));
+    free(at);
+    return ok;
 }
 
 // --------------------------------------------------------------------------------------- open
@@ -299,17 +271,50 @@ static int compare_named(const void *a, const void *b)
     return compare_str((*(const struct gguf_named *)a).name, (*(const struct gguf_named *)b).name);
 }
 
-// Sorts the index of names and refuses a name that is there twice.
-static bool sort_names(const struct gguf *g, struct gguf_named *names, size_t n, const char *what,
-                       struct err *e)
+// Sorts an index of names. Returns the first entry that stands twice, n when none does.
+static size_t sort_names(struct gguf_named *names, size_t n)
 {
-    char name[SHOWN];
     if (n) qsort(names, n, sizeof *names, compare_named);
     for (size_t i = 1; i < n; i++)
-        if (compare_str(names[i - 1].name, names[i].name) == 0)
-            return err_set(e, ERR_FORMAT, "%s: the %s '%s' is there twice", g->path, what,
-                           show(names[i].name, name));
-    return true;
+        if (compare_str(names[i - 1].name, names[i].name) == 0) return i;
+    return n;
+}
+
+static bool index_kvs(struct gguf *g, struct err *e)
+{
+    char name[GGUF_SHOWN];
+    g->kv_names = calloc(g->n_kv + 1, sizeof *g->kv_names);
+    if (!g->kv_names)
+        return err_nomem(e, "the metadata of a GGUF file", g->n_kv * sizeof *g->kv_names);
+    for (size_t i = 0; i < g->n_kv; i++)
+        g->kv_names[i] = (struct gguf_named){g->kv[i].key, i};
+    size_t twice = sort_names(g->kv_names, g->n_kv);
+    return twice == g->n_kv || err_set(e, ERR_FORMAT, "%s: the key '%s' is there twice", g->path,
+                                       gguf_show(g->kv_names[twice].name, name));
+}
+
+bool gguf_index_tensors(struct gguf *g, struct err *e)
+{
+    char name[GGUF_SHOWN];
+    free(g->tensor_names);
+    g->tensor_names = calloc(g->n_tensors + 1, sizeof *g->tensor_names);
+    if (!g->tensor_names)
+        return err_nomem(e, "the tensor list of a GGUF file",
+                         g->n_tensors * sizeof *g->tensor_names);
+    for (size_t i = 0; i < g->n_tensors; i++)
+        g->tensor_names[i] = (struct gguf_named){g->tensors[i].name, i};
+    size_t twice = sort_names(g->tensor_names, g->n_tensors);
+    if (twice == g->n_tensors) return true;
+    uint32_t a = g->tensors[g->tensor_names[twice - 1].at].shard;
+    uint32_t b = g->tensors[g->tensor_names[twice].at].shard;
+    (void)gguf_show(g->tensor_names[twice].name, name);
+    if (a == b)
+        return err_set(e, ERR_FORMAT, "%s: the tensor '%s' is there twice", g->shards[a].path,
+                       name);
+    return err_set(e, ERR_FORMAT,
+                   "%s: the tensor '%s' is there and in part %u of the model; fetch both files "
+                   "again",
+                   g->shards[a > b ? a : b].path, name, (a < b ? a : b) + 1);
 }
 
 static bool find_name(const struct gguf_named *names, size_t n, const char *name, size_t *at)
@@ -332,11 +337,7 @@ static bool read_kvs(struct gguf *g, struct cursor *c, uint64_t n)
         if (!take_kv(c, &g->kv[g->n_kv])) return false;
         g->n_kv++;
     }
-    g->kv_names = calloc(g->n_kv + 1, sizeof *g->kv_names);
-    if (!g->kv_names) return err_nomem(c->e, "the metadata of a GGUF file", g->n_kv);
-    for (size_t i = 0; i < g->n_kv; i++)
-        g->kv_names[i] = (struct gguf_named){g->kv[i].key, i};
-    return sort_names(g, g->kv_names, g->n_kv, "key", c->e);
+    return index_kvs(g, c->e);
 }
 
 static bool read_tensors(struct gguf *g, struct cursor *c, uint64_t n, uint64_t **offsets)
@@ -352,11 +353,7 @@ static bool read_tensors(struct gguf *g, struct cursor *c, uint64_t n, uint64_t 
         if (!take_tensor(c, &g->tensors[g->n_tensors], &(*offsets)[g->n_tensors])) return false;
         g->n_tensors++;
     }
-    g->tensor_names = calloc(g->n_tensors + 1, sizeof *g->tensor_names);
-    if (!g->tensor_names) return err_nomem(c->e, "the tensor list of a GGUF file", g->n_tensors);
-    for (size_t i = 0; i < g->n_tensors; i++)
-        g->tensor_names[i] = (struct gguf_named){g->tensors[i].name, i};
-    return sort_names(g, g->tensor_names, g->n_tensors, "tensor", c->e);
+    return gguf_index_tensors(g, c->e);
 }
 
 static bool read_header(struct gguf *g, struct cursor *c, uint64_t *n_tensors, uint64_t *n_kv)
@@ -389,28 +386,49 @@ static bool read_alignment(const struct gguf *g, uint32_t *alignment, struct err
     return true;
 }
 
-static bool open_file(const char *path, bool any_type, struct gguf *out, struct err *e)
+// Reads the one file of g, whose bytes are there already.
+static bool read_file(struct gguf *g, bool any_type, struct err *e)
 {
     uint64_t n_tensors, n_kv, *offsets = NULL;
     uint32_t alignment;
-    *out = (struct gguf){0};
-    int len = snprintf(out->path, sizeof out->path, "%s", path);
-    if (len < 0 || (size_t)len >= sizeof out->path)
+    struct gguf_shard *s = &g->shards[0];
+    struct cursor c = {g->path, s->map.data, s->map.size, 0, e, any_type};
+    bool ok = read_header(g, &c, &n_tensors, &n_kv) && read_kvs(g, &c, n_kv) &&
+              read_alignment(g, &alignment, e) && read_tensors(g, &c, n_tensors, &offsets);
+    if (ok) s->data_offset = size_align(c.pos, alignment);
+    for (size_t i = 0; ok && i < g->n_tensors; i++)
+        ok = place_tensor(g, &g->tensors[i], offsets[i], alignment, e);
+    free(offsets);
+    return ok && check_overlap(g, e);
+}
+
+static bool begin(struct gguf *g, const char *path, struct err *e)
+{
+    *g = (struct gguf){0};
+    int len = snprintf(g->path, sizeof g->path, "%s", path);
+    if (len < 0 || (size_t)len >= sizeof g->path)
         return err_set(e, ERR_ARG, "the path %.60s... is longer than %zu bytes", path,
-                       sizeof out->path - 1);
-    if (!map_open(path, &out->map, e)) return false;
-    struct cursor c = {out->path, out->map.data, out->map.size, 0, e, any_type};
-    if (!read_header(out, &c, &n_tensors, &n_kv)) goto fail;
-    if (!read_kvs(out, &c, n_kv)) goto fail;
-    if (!read_alignment(out, &alignment, e)) goto fail;
-    if (!read_tensors(out, &c, n_tensors, &offsets)) goto fail;
-    out->data_offset = size_align(c.pos, alignment);
-    for (size_t i = 0; i < out->n_tensors; i++)
-        if (!place_tensor(out, &out->tensors[i], offsets[i], alignment, e)) goto fail;
-    free(offsets);
-    return true;
-fail:
-    free(offsets);
+                       sizeof g->path - 1);
+    g->shards = calloc(1, sizeof *g->shards);
+    if (!g->shards) return err_nomem(e, "a GGUF file", sizeof *g->shards);
+    g->n_shards = 1;
+    g->shards[0].path = strdup(path);
+    return g->shards[0].path || err_nomem(e, "a path", strlen(path));
+}
+
+bool gguf_open_part(const char *path, bool any_type, struct gguf *out, struct err *e)
+{
+    if (begin(out, path, e) && map_open(path, &out->shards[0].map, e) &&
+        read_file(out, any_type, e))
+        return true;
+    gguf_close(out);
+    return false;
+}
+
+static bool open_file(const char *path, bool any_type, struct gguf *out, struct err *e)
+{
+    if (!gguf_open_part(path, any_type, out, e)) return false;
+    if (gguf_join(out, any_type, e)) return true;
     gguf_close(out);
     return false;
 }
@@ -425,6 +443,32 @@ bool gguf_open_any(const char *path, struct gguf *out, struct err *e)
     return open_file(path, true, out, e);
 }
 
+bool gguf_read_part(const void *data, size_t size, const char *name, bool any_type,
+                    struct gguf *out, struct err *e)
+{
+    bool ok = begin(out, name, e);
+    if (ok) {
+        out->shards[0].map = (struct file_map){.data = data, .size = size};
+        out->shards[0].borrowed = true;
+        ok = read_file(out, any_type, e);
+    }
+    if (!ok) gguf_close(out);
+    return ok;
+}
+
+bool gguf_open_memory(const void *data, size_t size, const char *name, bool any_type,
+                      struct gguf *out, struct err *e)
+{
+    uint32_t parts = 0;
+    if (!gguf_read_part(data, size, name, any_type, out, e)) return false;
+    bool ok = gguf_u32_or(out, "split.count", 1, &parts, e);
+    if (ok && parts > 1)
+        ok = err_set(e, ERR_UNSUPPORTED,
+                     "%s is a part of a split model, which opens from its files only", name);
+    if (!ok) gguf_close(out);
+    return ok;
+}
+
 void gguf_close(struct gguf *g)
 {
     for (size_t i = 0; i < g->n_kv; i++)
@@ -433,87 +477,13 @@ void gguf_close(struct gguf *g)
     free(g->kv_names);
     free(g->tensors);
     free(g->tensor_names);
-    map_close(&g->map);
+    for (size_t i = 0; i < g->n_shards; i++) {
+        free(g->shards[i].path);
+        if (!g->shards[i].borrowed) map_close(&g->shards[i].map);
+    }
+    free(g->shards);
     *g = (struct gguf){0};
 }
-
-// --------------------------------------------------------------------------------- for people
-
-// One element as a whole number; false when its type holds none or it does not fit.
-static bool int_at(enum gguf_value_type type, const unsigned char *p, int64_t *out)
-{
-    switch (type) {
-    case GGUF_U8:
-    case GGUF_BOOL: *out = p[0]; return true;
-    case GGUF_I8: *out = (int8_t)p[0]; return true;
-    case GGUF_U16: *out = p[0] | p[1] << 8; return true;
-    case GGUF_I16: *out = (int16_t)(p[0] | p[1] << 8); return true;
-    case GGUF_U32: *out = le32(p); return true;
-    case GGUF_I32: *out = (int32_t)le32(p); return true;
-    case GGUF_I64: *out = (int64_t)le64(p); return true;
-    case GGUF_U64: *out = (int64_t)le64(p); return le64(p) <= INT64_MAX;
-    default: return false;
-    }
-}
-
-const char *gguf_value_name(enum gguf_value_type type)
-{
-    static const char *const names[GGUF_N_VALUE_TYPES] = {"u8",  "i8",  "u16",  "i16",    "u32",
-                                                          "i32", "f32", "bool", "string", "array",
-                                                          "u64", "i64", "f64"};
-    return type < GGUF_N_VALUE_TYPES ? names[type] : "unknown";
-}
-
-const char *gguf_weight_name(uint32_t type, char out[GGUF_TEXT])
-{
-    const struct quant_info *info = quant_info(type);
-    const char *name = info ? info->name : foreign_type(type);
-    if (!strcmp(name, "unknown"))
-        (void)snprintf(out, GGUF_TEXT, "type %u", type);
-    else
-        (void)snprintf(out, GGUF_TEXT, "%s", name);
-    return out;
-}
-
-// The fewest digits that read back as the same value.
-static void real_text(double v, bool single, char out[GGUF_TEXT])
-{
-    if (!isfinite(v)) {
-        (void)snprintf(out, GGUF_TEXT, "null");
-        return;
-    }
-    for (int digits = single ? 6 : 15; digits <= 17; digits++) {
-        (void)snprintf(out, GGUF_TEXT, "%.*g", digits, v);
-        if (single ? strtof(out, NULL) == (float)v : strtod(out, NULL) == v) return;
-    }
-}
-
-void gguf_number_text(const struct gguf_kv *kv, uint64_t i, char out[GGUF_TEXT])
-{
-    bool array = kv->type == GGUF_ARRAY;
-    enum gguf_value_type type = array ? kv->elem : kv->type;
-    size_t each = value_bytes(type);
-    (void)snprintf(out, GGUF_TEXT, "null");
-    if (!each || i >= (array ? kv->count : 1)) return;
-    const unsigned char *p = kv->data + i * each;
-    int64_t v;
-    if (type == GGUF_F32) {
-        real_text((double)half_float(le32(p)), true, out);
-    } else if (type == GGUF_F64) {
-        uint64_t u = le64(p);
-        double d;
-        memcpy(&d, &u, sizeof d);
-        real_text(d, false, out);
-    } else if (type == GGUF_BOOL) {
-        (void)snprintf(out, GGUF_TEXT, "%s", p[0] ? "true" : "false");
-    } else if (type == GGUF_U64) {
-        (void)snprintf(out, GGUF_TEXT, "%" PRIu64, le64(p));
-    } else if (int_at(type, p, &v)) {
-        (void)snprintf(out, GGUF_TEXT, "%" PRId64, v);
-    }
-}
-
-// ------------------------------------------------------------------------------------ getters
 
 const struct gguf_kv *gguf_find(const struct gguf *g, const char *key)
 {
@@ -525,107 +495,4 @@ const struct gguf_tensor *gguf_tensor(const struct gguf *g, const char *name)
 {
     size_t at;
     return find_name(g->tensor_names, g->n_tensors, name, &at) ? &g->tensors[at] : NULL;
-}
-
-static bool f32_at(enum gguf_value_type type, const unsigned char *p, float *out)
-{
-    int64_t v;
-    if (type == GGUF_F32) {
-        *out = half_float(le32(p));
-        return true;
-    }
-    if (type == GGUF_F64) {
-        uint64_t u = le64(p);
-        double d;
-        memcpy(&d, &u, sizeof d);
-        *out = (float)d;
-        return true;
-    }
-    if (!int_at(type, p, &v)) return false;
-    *out = (float)v;
-    return true;
-}
-
-static bool missing(const struct gguf *g, const char *key, struct err *e)
-{
-    return err_set(e, ERR_FORMAT, "%s: the key %s is missing", g->path, key);
-}
-
-static bool wrong(const struct gguf *g, const char *key, const char *want, struct err *e)
-{
-    return err_set(e, ERR_FORMAT, "%s: the key %s is not %s", g->path, key, want);
-}
-
-static bool kv_u32(const struct gguf *g, const struct gguf_kv *kv, const char *key, uint32_t *out,
-                   struct err *e)
-{
-    int64_t v;
-    if (kv->type == GGUF_BOOL || !int_at(kv->type, kv->data, &v) || v < 0 || v > UINT32_MAX)
-        return wrong(g, key, "a whole number from 0 to 4294967295", e);
-    *out = (uint32_t)v;
-    return true;
-}
-
-bool gguf_u32(const struct gguf *g, const char *key, uint32_t *out, struct err *e)
-{
-    const struct gguf_kv *kv = gguf_find(g, key);
-    *out = 0;
-    return kv ? kv_u32(g, kv, key, out, e) : missing(g, key, e);
-}
-
-bool gguf_u32_or(const struct gguf *g, const char *key, uint32_t fallback, uint32_t *out,
-                 struct err *e)
-{
-    const struct gguf_kv *kv = gguf_find(g, key);
-    *out = fallback;
-    return kv ? kv_u32(g, kv, key, out, e) : true;
-}
-
-bool gguf_f32_or(const struct gguf *g, const char *key, float fallback, float *out, struct err *e)
-{
-    const struct gguf_kv *kv = gguf_find(g, key);
-    *out = fallback;
-    if (!kv || (kv->type != GGUF_BOOL && f32_at(kv->type, kv->data, out))) return true;
-    return wrong(g, key, "a number", e);
-}
-
-bool gguf_bool_or(const struct gguf *g, const char *key, bool fallback, bool *out, struct err *e)
-{
-    const struct gguf_kv *kv = gguf_find(g, key);
-    *out = fallback;
-    if (!kv) return true;
-    if (kv->type != GGUF_BOOL || kv->data[0] > 1) return wrong(g, key, "true or false", e);
-    *out = kv->data[0] == 1;
-    return true;
-}
-
-bool gguf_string(const struct gguf *g, const char *key, struct gguf_str *out, struct err *e)
-{
-    const struct gguf_kv *kv = gguf_find(g, key);
-    *out = (struct gguf_str){"", 0};
-    if (!kv) return missing(g, key, e);
-    if (kv->type != GGUF_STRING) return wrong(g, key, "a string", e);
-    *out = (struct gguf_str){(const char *)kv->data, kv->size};
-    return true;
-}
-
-struct gguf_str gguf_array_string(const struct gguf_kv *kv, uint64_t i)
-{
-    if (!kv->str_at || i >= kv->count) return (struct gguf_str){"", 0};
-    const unsigned char *p = kv->data + kv->str_at[i];
-    return (struct gguf_str){(const char *)p + 8, (size_t)le64(p)};
-}
-
-int64_t gguf_array_int(const struct gguf_kv *kv, uint64_t i)
-{
-    int64_t v;
-    size_t each = kv->type == GGUF_ARRAY ? value_bytes(kv->elem) : 0;
-    return each && i < kv->count && int_at(kv->elem, kv->data + i * each, &v) ? v : 0;
-}
-
-float gguf_array_f32(const struct gguf_kv *kv, uint64_t i)
-{
-    float v;
-    size_t each = kv->type == GGUF_ARRAY ? value_bytes(kv->elem) : 0;
-    return each && i < kv->count && f32_at(kv->elem, kv->data + i * each, &v) ? v : 0;
 }

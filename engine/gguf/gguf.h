@@ -8,6 +8,9 @@
 // Everything is checked before it is used: a hostile file gives ERR_FORMAT, never a crash, and
 // memory grows only with records that are really there. A weight type that Lectern cannot read is
 // ERR_UNSUPPORTED and names the tensor. Little-endian files only (a swapped version says so).
+//
+// A model split over files NAME-00001-of-0000N.gguf opens whole from the path of any part: keys from
+// the first, tensors from all.
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 #ifndef LECTERN_GGUF_H
 #define LECTERN_GGUF_H
@@ -57,8 +60,16 @@ struct gguf_tensor {
     uint32_t n_dims;           // 1 to 4
     uint64_t ne[4];            // ne[0] = row length; unused dimensions are 1
     uint64_t n_elements;       // product of ne
-    size_t size;               // bytes of data
-    const unsigned char *data; // size bytes inside the map
+    size_t size;               // bytes of data; tensors do not overlap
+    const unsigned char *data; // size bytes inside the map of shards[shard]
+    uint32_t shard;
+};
+
+struct gguf_shard { // a file of the model
+    char *path;
+    struct file_map map;
+    size_t data_offset; // of the tensor data in the file
+    bool borrowed;      // the map is memory of gguf_open_memory's caller
 };
 
 struct gguf_named { // an entry of an index sorted by name
@@ -67,14 +78,14 @@ struct gguf_named { // an entry of an index sorted by name
 };
 
 struct gguf {
-    char path[1024];
-    struct file_map map;
+    char path[1024]; // of shards[0]
+    struct gguf_shard *shards;
+    size_t n_shards; // 1, or the parts of a split model in their order
     uint32_t version;
     struct gguf_kv *kv;
     size_t n_kv;
     struct gguf_tensor *tensors;
-    size_t n_tensors;
-    size_t data_offset;                         // of the tensor data in the file
+    size_t n_tensors; // in the order of shards
     struct gguf_named *kv_names, *tensor_names; // for gguf_find and gguf_tensor
 };
 
@@ -82,7 +93,16 @@ bool gguf_open(const char *path, struct gguf *out, struct err *e); // caller: gg
 // The same for looking only: a tensor of a type that quant_info does not know keeps its number in
 // `type`, and its `size` is 0.
 bool gguf_open_any(const char *path, struct gguf *out, struct err *e);
+// A whole file in memory, borrowed until gguf_close; `name` stands for its path in sentences. A part
+// of a split model is ERR_UNSUPPORTED. any_type: as gguf_open_any.
+bool gguf_open_memory(const void *data, size_t size, const char *name, bool any_type,
+                      struct gguf *out, struct err *e);
 void gguf_close(struct gguf *g);
+
+// Bytes [at, at + size) of a tensor's data will not be read again (their whole pages are given
+// back; reading them still works), or will be read soon. What lies beyond the tensor is ignored.
+void gguf_drop(const struct gguf *g, const struct gguf_tensor *t, uint64_t at, uint64_t size);
+void gguf_expect(const struct gguf *g, const struct gguf_tensor *t, uint64_t at, uint64_t size);
 
 const struct gguf_kv *gguf_find(const struct gguf *g, const char *key);        // or NULL
 const struct gguf_tensor *gguf_tensor(const struct gguf *g, const char *name); // or NULL
@@ -102,6 +122,9 @@ struct gguf_str gguf_array_string(const struct gguf_kv *kv, uint64_t i);
 int64_t gguf_array_int(const struct gguf_kv *kv, uint64_t i);
 float gguf_array_f32(const struct gguf_kv *kv, uint64_t i);
 
+// A text of the file for a sentence: cut, and without bytes that a terminal would obey. Returns out.
+enum { GGUF_SHOWN = 72 };
+const char *gguf_show(struct gguf_str s, char out[GGUF_SHOWN]);
 // For people: "u32", "string"; "Q4_1", "IQ2_XS", or "type 99".
 const char *gguf_value_name(enum gguf_value_type type);
 enum { GGUF_TEXT = 40 };

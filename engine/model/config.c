@@ -13,6 +13,7 @@ static bool str_is(struct gguf_str s, const char *want)
 static bool read_scaling(const struct gguf *g, struct config *c, struct err *e)
 {
     struct gguf_str type = {"", 0};
+    char shown[GGUF_SHOWN];
     if (gguf_find(g, "llama.rope.scaling.type") &&
         !gguf_string(g, "llama.rope.scaling.type", &type, e))
         return false;
@@ -21,8 +22,8 @@ static bool read_scaling(const struct gguf *g, struct config *c, struct err *e)
     else if (str_is(type, "yarn"))
         c->scaling = ROPE_YARN;
     else if (type.n && !str_is(type, "none"))
-        return err_set(e, ERR_UNSUPPORTED, "%s: rope scaling type %.*s is not supported", g->path,
-                       (int)(type.n < 40 ? type.n : 40), type.s);
+        return err_set(e, ERR_UNSUPPORTED, "%s: rope scaling type %s is not supported", g->path,
+                       gguf_show(type, shown));
     if (!gguf_f32_or(g, "llama.rope.scaling.factor", 1, &c->rope_factor, e) ||
         !gguf_u32_or(g, "llama.rope.scaling.original_context_length", c->n_ctx_train,
                      &c->rope_orig_ctx, e))
@@ -35,6 +36,10 @@ static bool read_scaling(const struct gguf *g, struct config *c, struct err *e)
         return err_set(e, ERR_FORMAT, "%s: rope_freqs.weight must be %u f32 values", g->path,
                        c->n_rot / 2);
     memcpy(c->rope_freqs, t->data, t->size); // n_rot <= 256
+    for (uint32_t i = 0; i < c->n_rot / 2; i++)
+        if (!(c->rope_freqs[i] > 0) || !isfinite(c->rope_freqs[i]))
+            return err_set(e, ERR_FORMAT, "%s: rope_freqs.weight holds %g, not a divisor", g->path,
+                           (double)c->rope_freqs[i]);
     c->has_rope_freqs = true;
     return true;
 }
@@ -67,18 +72,21 @@ static void read_name(const struct gguf *g, struct config *c)
     struct err ignored;
     if (gguf_find(g, "general.name") && gguf_string(g, "general.name", &s, &ignored) && s.n)
         (void)snprintf(c->name, sizeof c->name, "%.*s", (int)(s.n < 120 ? s.n : 120), s.s);
+    for (char *p = c->name; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f) *p = ' '; // a terminal would obey them
 }
 
 bool config_read(const struct gguf *g, struct config *out, struct err *e)
 {
     struct config *c = out;
     struct gguf_str arch;
+    char shown[GGUF_SHOWN];
     *c = (struct config){0};
     if (!gguf_string(g, "general.architecture", &arch, e)) return false;
     if (!str_is(arch, "llama"))
         return err_set(e, ERR_UNSUPPORTED,
-                       "%s: architecture '%.*s' is not supported, only 'llama' is", g->path,
-                       (int)(arch.n < 40 ? arch.n : 40), arch.s);
+                       "%s: architecture '%s' is not supported, only 'llama' is", g->path,
+                       gguf_show(arch, shown));
     read_name(g, c);
     const struct gguf_tensor *embd = gguf_tensor(g, "token_embd.weight");
     if (!embd)

@@ -4,7 +4,7 @@
 #include "base/size.h"
 #include "base/utf8.h"
 #include "engine/engine.h"
-#include "engine/gguf/gguf.h"
+#include "engine/model/inspect.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -73,9 +73,9 @@ static bool append(cJSON *array, cJSON *item) // takes item, also when it fails
 
 static bool put_array(cJSON *obj, const struct gguf_kv *kv)
 {
-    cJSON *list = cJSON_CreateArray();
+    cJSON *list;
     bool ok = put(obj, "element", cJSON_CreateString(gguf_value_name(kv->elem))) &&
-              put_count(obj, "count", kv->count) && put(obj, "value", list);
+              put_count(obj, "count", kv->count) && (list = cJSON_AddArrayToObject(obj, "value"));
     for (uint64_t i = 0; ok && i < kv->count && i < ARRAY_SHOWN; i++)
         ok = append(list, kv->elem == GGUF_STRING ? string_json(gguf_array_string(kv, i))
                                                   : number_json(kv, i));
@@ -97,24 +97,18 @@ static bool put_kv(cJSON *list, const struct gguf_kv *kv)
 static bool put_tensor(cJSON *list, const struct gguf *g, const struct gguf_tensor *t)
 {
     char name[GGUF_TEXT];
-    cJSON *o = cJSON_CreateObject(), *shape = cJSON_CreateArray();
-    if (!append(list, o)) {
-        cJSON_Delete(shape);
-        return false;
-    }
-    bool ok = put(o, "name", string_json(t->name)) &&
-              put(o, "type", cJSON_CreateString(gguf_weight_name(t->type, name)));
-    if (!ok) {
-        cJSON_Delete(shape);
-        return false;
-    }
-    ok = put(o, "shape", shape);
+    cJSON *o = cJSON_CreateObject(), *shape;
+    const struct gguf_shard *s = &g->shards[t->shard];
+    bool ok = append(list, o) && put(o, "name", string_json(t->name)) &&
+              put(o, "type", cJSON_CreateString(gguf_weight_name(t->type, name))) &&
+              (shape = cJSON_AddArrayToObject(o, "shape"));
     for (uint32_t i = 0; ok && i < t->n_dims; i++)
         ok = append(shape, cJSON_CreateNumber((double)t->ne[i]));
     return ok && put_count(o, "parameters", t->n_elements) &&
            put(o, "bytes",
                quant_info(t->type) ? cJSON_CreateNumber((double)t->size) : cJSON_CreateNull()) &&
-           put_count(o, "offset", (uint64_t)(t->data - g->map.data) - g->data_offset);
+           put_count(o, "offset", (uint64_t)(t->data - s->map.data) - s->data_offset) &&
+           (g->n_shards == 1 || put_count(o, "shard", t->shard));
 }
 
 static bool count_tensor(struct totals *all, const struct gguf *g, const struct gguf_tensor *t,
@@ -158,15 +152,40 @@ static bool put_types(cJSON *list, const struct totals *all)
     return true;
 }
 
+static bool put_shard(cJSON *list, const struct gguf *g, uint32_t i)
+{
+    const struct gguf_shard *s = &g->shards[i];
+    struct gguf_str path = {s->path, strlen(s->path)};
+    uint64_t tensors = 0, bytes = 0;
+    for (size_t k = 0; k < g->n_tensors; k++) {
+        if (g->tensors[k].shard != i) continue;
+        tensors++;
+        bytes += g->tensors[k].size;
+    }
+    cJSON *o = cJSON_CreateObject();
+    return append(list, o) && put(o, "path", string_json(path)) &&
+           put_count(o, "file_bytes", s->map.size) && put_count(o, "data_offset", s->data_offset) &&
+           put_count(o, "n_tensors", tensors) && put_count(o, "tensor_bytes", bytes);
+}
+
 static bool fill(cJSON *o, const struct gguf *g, const struct totals *all)
 {
     struct gguf_str path = {g->path, strlen(g->path)};
+    uint64_t bytes = 0;
     cJSON *list;
-    bool ok = put(o, "path", string_json(path)) && put_count(o, "file_bytes", g->map.size) &&
-              put_count(o, "version", g->version) && put_count(o, "data_offset", g->data_offset) &&
+    for (size_t i = 0; i < g->n_shards; i++)
+        bytes += g->shards[i].map.size;
+    bool ok = put(o, "path", string_json(path)) && put_count(o, "file_bytes", bytes) &&
+              put_count(o, "version", g->version) &&
+              put_count(o, "data_offset", g->shards[0].data_offset) &&
               put_count(o, "n_metadata", g->n_kv) && put_count(o, "n_tensors", g->n_tensors) &&
               put_count(o, "parameters", all->parameters) &&
               put_count(o, "tensor_bytes", all->bytes);
+    if (g->n_shards > 1) {
+        ok = ok && (list = cJSON_AddArrayToObject(o, "shards"));
+        for (uint32_t i = 0; ok && i < g->n_shards; i++)
+            ok = put_shard(list, g, i);
+    }
     ok = ok && (list = cJSON_AddArrayToObject(o, "metadata"));
     for (size_t i = 0; ok && i < g->n_kv; i++)
         ok = put_kv(list, &g->kv[i]);
@@ -176,25 +195,26 @@ static bool fill(cJSON *o, const struct gguf *g, const struct totals *all)
     return ok && (list = cJSON_AddArrayToObject(o, "types")) && put_types(list, all);
 }
 
+bool inspect_file(const struct gguf *g, cJSON **out, struct err *e)
+{
+    struct totals all = {0};
+    *out = NULL;
+    for (size_t i = 0; i < g->n_tensors; i++)
+        if (!count_tensor(&all, g, &g->tensors[i], e)) return false;
+    qsort(all.type, all.n, sizeof all.type[0], larger_first);
+    *out = cJSON_CreateObject();
+    if (*out && fill(*out, g, &all)) return true;
+    cJSON_Delete(*out);
+    *out = NULL;
+    return err_nomem(e, "the description of a GGUF file", g->n_kv + g->n_tensors);
+}
+
 bool engine_inspect(const char *path, cJSON **out, struct err *e)
 {
     struct gguf g;
-    struct totals all = {0};
     *out = NULL;
     if (!gguf_open_any(path, &g, e)) return false;
-    for (size_t i = 0; i < g.n_tensors; i++)
-        if (!count_tensor(&all, &g, &g.tensors[i], e)) goto fail;
-    qsort(all.type, all.n, sizeof all.type[0], larger_first);
-    *out = cJSON_CreateObject();
-    if (!*out || !fill(*out, &g, &all)) {
-        err_nomem(e, "the description of a GGUF file", g.map.size);
-        goto fail;
-    }
+    bool ok = inspect_file(&g, out, e);
     gguf_close(&g);
-    return true;
-fail:
-    cJSON_Delete(*out);
-    *out = NULL;
-    gguf_close(&g);
-    return false;
+    return ok;
 }

@@ -9,16 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void gguf_drop(const struct gguf *g, const struct gguf_tensor *t, uint64_t at, uint64_t size)
-{
-    map_drop(&g->map, (size_t)(t->data - g->map.data) + at, size);
-}
-static void gguf_expect(const struct gguf *g, const struct gguf_tensor *t, uint64_t at,
-                        uint64_t size)
-{
-    (void)g, (void)t, (void)at, (void)size;
-}
-
 enum { ITEM_BYTES = 1 << 20,   // of tiles that one worker makes at a time
        SPEED_BYTES = 48 << 20 };
 

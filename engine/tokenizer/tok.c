@@ -198,18 +198,22 @@ static bool load(struct vocab *v, const struct gguf *g, struct err *e)
     return load_special_ids(v, g, e) && chat_load(v, g, e);
 }
 
+bool vocab_load(const struct gguf *g, struct vocab **out, struct err *e)
+{
+    struct vocab *v = calloc(1, sizeof *v);
+    bool ok = v ? load(v, g, e) : err_nomem(e, "the vocabulary", sizeof *v);
+    if (!ok) vocab_close(v);
+    *out = ok ? v : NULL;
+    return ok;
+}
+
 bool vocab_open(const char *path, struct vocab **out, struct err *e)
 {
     struct gguf g;
     *out = NULL;
     if (!gguf_open(path, &g, e)) return false;
-    struct vocab *v = calloc(1, sizeof *v);
-    bool ok = v ? load(v, &g, e) : err_nomem(e, "the vocabulary", sizeof *v);
+    bool ok = vocab_load(&g, out, e);
     gguf_close(&g);
-    if (ok)
-        *out = v;
-    else
-        vocab_close(v);
     return ok;
 }
 

@@ -71,6 +71,9 @@ struct vocab {
     struct tok_chat chat;
 };
 
+// tok.c. vocab_open of a file that is open already.
+bool vocab_load(const struct gguf *g, struct vocab **out, struct err *e);
+
 // table.c. Symbols are appended; tok_table_add enters one unless its text is there already.
 bool tok_symbol(struct vocab *v, const char *text, size_t size, uint32_t *id, struct err *e);
 bool tok_table_add(struct vocab *v, uint32_t id, struct err *e);

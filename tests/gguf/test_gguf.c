@@ -33,7 +33,7 @@ static void refused(enum err_code code, const char *part)
     if (gguf_open(PATH, &g, &e)) fail_msg("a broken file was opened, wanted: %s", part);
     if (e.code != code || !strstr(e.msg, part)) fail_msg("wanted %s, got %s", part, e.msg);
     assert_null(g.kv);
-    assert_null(g.map.data);
+    assert_null(g.shards);
 }
 
 // A small file with a value of every kind and two tensors.
@@ -133,8 +133,9 @@ static void test_version_2_and_alignment(void **state)
     must(tiny_write(&t, PATH, &e), &e);
     must(gguf_open(PATH, &g, &e), &e);
     assert_int_equal(g.version, 2);
-    assert_int_equal(g.data_offset % 64, 0);
-    assert_int_equal(gguf_tensor(&g, "b")->data - g.map.data, g.data_offset + 64);
+    const struct gguf_shard *file = &g.shards[0];
+    assert_int_equal(file->data_offset % 64, 0);
+    assert_int_equal(gguf_tensor(&g, "b")->data - file->map.data, file->data_offset + 64);
     assert_memory_equal(gguf_tensor(&g, "b")->data, "\0\0\0\x40", 4);
     gguf_close(&g);
     tiny_free(&t);
@@ -246,6 +247,8 @@ enum bad {
     BAD_OFFSET_END,
     BAD_OFFSET_HUGE,
     BAD_DUPLICATE_TENSOR,
+    BAD_ALIAS,
+    BAD_OVERLAP,
     N_BAD
 };
 
@@ -276,6 +279,8 @@ static const struct {
     [BAD_OFFSET_END] = {ERR_FORMAT, "cut short: tensor 'x'"},
     [BAD_OFFSET_HUGE] = {ERR_FORMAT, "cut short: tensor 'x'"},
     [BAD_DUPLICATE_TENSOR] = {ERR_FORMAT, "the tensor 'a.weight' is there twice"},
+    [BAD_ALIAS] = {ERR_FORMAT, "'b.weight' and 'x' overlap"},
+    [BAD_OVERLAP] = {ERR_FORMAT, "the tensors 'x' and 'b.weight' overlap"},
 };
 
 static void add_bad_key(struct tiny *t, enum bad what)
@@ -319,7 +324,14 @@ static void add_bad_tensor(struct tiny *t, enum bad what)
     case BAD_OFFSET: tiny_tensor_at(t, "x", 0, 1, one, 16); break;
     case BAD_OFFSET_END: tiny_tensor_at(t, "x", 0, 1, (const uint64_t[]){1000}, 0); break;
     case BAD_OFFSET_HUGE: tiny_tensor_at(t, "x", 0, 1, one, UINT64_MAX - 31); break;
-    default: tiny_tensor_at(t, "a.weight", 0, 1, one, 0); break;
+    case BAD_DUPLICATE_TENSOR: tiny_tensor_at(t, "a.weight", 0, 1, one, 0); break;
+    case BAD_ALIAS: tiny_tensor_at(t, "x", 0, 1, one, 64); break; // inside b.weight
+    default: // the last element of x is the first two bytes of b.weight
+        t->infos.size = 0;
+        t->n_tensors = 0;
+        tiny_tensor_at(t, "b.weight", QUANT_Q8_0, 1, (const uint64_t[]){64}, 32);
+        tiny_tensor_at(t, "x", QUANT_F16, 1, (const uint64_t[]){17}, 0);
+        break;
     }
 }
 
@@ -338,6 +350,41 @@ static void test_bad_parts(void **state)
         refused(bad_says[what].code, bad_says[what].part);
         tiny_free(&t);
     }
+}
+
+// Every weight type that a file may name and Lectern does not read, with its name; and numbers that
+// no type has.
+static void test_foreign_types(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t type;
+        const char *name;
+    } list[] = {
+        {4, "Q4_2"},    {5, "Q4_3"},        {9, "Q8_1"},        {15, "Q8_K"},       {16, "IQ2_XXS"},
+        {17, "IQ2_XS"}, {18, "IQ3_XXS"},    {19, "IQ1_S"},      {21, "IQ3_S"},      {22, "IQ2_S"},
+        {24, "I8"},     {25, "I16"},        {26, "I32"},        {27, "I64"},        {28, "F64"},
+        {29, "IQ1_M"},  {31, "Q4_0_4_4"},   {32, "Q4_0_4_8"},   {33, "Q4_0_8_8"},   {34, "TQ1_0"},
+        {35, "TQ2_0"},  {36, "IQ4_NL_4_4"}, {37, "IQ4_NL_4_8"}, {38, "IQ4_NL_8_8"}, {39, "MXFP4"},
+        {40, "NVFP4"},  {41, "Q1_0"},       {42, "Q2_0"},
+    };
+    size_t at = 0;
+    for (uint32_t type = 0; type < 300; type++) {
+        if (quant_info(type)) continue;
+        struct tiny t;
+        struct err e = {0};
+        char says[128];
+        const char *name = "unknown";
+        if (at < sizeof list / sizeof list[0] && list[at].type == type) name = list[at++].name;
+        make_good(&t);
+        tiny_tensor_at(&t, "blk.3.ffn_up.weight", type, 1, (const uint64_t[]){256}, 0);
+        must(tiny_write(&t, PATH, &e), &e);
+        tiny_free(&t);
+        snprintf(says, sizeof says, "tensor 'blk.3.ffn_up.weight' has the weight type %u (%s)",
+                 type, name);
+        refused(ERR_UNSUPPORTED, says);
+    }
+    assert_int_equal(at, sizeof list / sizeof list[0]);
 }
 
 // A file of many tiny keys must not take quadratic time.
@@ -414,7 +461,7 @@ int main(void)
         cmocka_unit_test(test_every_prefix),  cmocka_unit_test(test_every_byte_changed),
         cmocka_unit_test(test_bad_start),     cmocka_unit_test(test_bad_parts),
         cmocka_unit_test(test_many_keys),     cmocka_unit_test(test_tiny_model),
-        cmocka_unit_test(test_shared_models),
+        cmocka_unit_test(test_shared_models), cmocka_unit_test(test_foreign_types),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(PATH);
