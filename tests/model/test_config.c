@@ -152,6 +152,9 @@ static void test_yarn(void **state)
     x.f32[0].v = 1; // nothing to interpolate
     c = config_of(&x);
     turns(&c, 1000, 41, 1000 * wave(10000, 41), 1);
+    x.f32[0].v = 0.5f; // the magnitude never falls
+    c = config_of(&x);
+    turns(&c, 1000, 63, 2000 * wave(10000, 63), 1);
 }
 
 static void test_rope_freqs(void **state)
