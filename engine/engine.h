@@ -131,6 +131,7 @@ struct engine_info {
     bool tied_output;
     char load_path[16];  // how kernels read weights: "texel" or "ssbo"
     double load_s;       // seconds that engine_open took
+    char warning[256];   // a sentence for the user about this model with these parameters, or ""
 };
 
 bool engine_open(const struct engine_params *p, struct engine **out, struct err *e);

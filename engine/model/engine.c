@@ -80,6 +80,12 @@ static void describe(struct engine *g)
                    quant_info(w->main_type)->name);
     (void)snprintf(g->info.load_path, sizeof g->info.load_path, "%s",
                    g->gpu.texel ? "texel" : "ssbo");
+    if (f->p.n_ctx > size_align(c->n_ctx_train, 32)) // the engine rounds up
+        (void)snprintf(g->info.warning, sizeof g->info.warning,
+                       "the context of %u positions is longer than the %u that the model was "
+                       "trained on: behind those it meets distances it has never seen, and its "
+                       "predictions get worse, often to the point of nonsense",
+                       f->p.n_ctx, c->n_ctx_train);
 }
 
 static bool alloc_host(struct engine *g, struct err *e)

@@ -175,6 +175,27 @@ static void test_mixes(void **state)
     }
 }
 
+// Beyond the training length the engine runs, and says what that does.
+static void test_warning(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t n_ctx;
+        bool warns;
+    } list[] = {{0, false}, {32, false}, {100, false}, {128, false}, {129, true}, {4096, true}};
+    struct gen_model m = {.pure = "F32", .m = {.n_ctx = 100, .n_layers = 1}};
+    struct err e;
+    if (!gen_write(&m, path, &e)) fail_msg("%s", e.msg);
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+        struct engine *g =
+            open_model((struct engine_params){.model_path = path, .n_ctx = list[i].n_ctx});
+        const char *w = engine_info(g)->warning;
+        assert_true((*w != 0) == list[i].warns);
+        if (*w && !strstr(w, "the 100 that")) fail_msg("\"%s\"", w);
+        engine_close(g);
+    }
+}
+
 static int clean_up(void **state)
 {
     (void)state;
@@ -189,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_long_prompts),
         cmocka_unit_test(test_mixes),
+        cmocka_unit_test(test_warning),
     };
     return cmocka_run_group_tests(tests, NULL, clean_up);
 }
