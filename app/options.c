@@ -1,6 +1,7 @@
 #include "app/options.h"
 #include "evals/eval.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void app_engine_init(struct app_engine *a)
@@ -35,7 +36,10 @@ bool app_engine_open(struct app_engine *a, const char *model, struct engine **ou
     *out = NULL;
     if (!app_model_path(model, a->path, sizeof a->path, e)) return false;
     a->p.model_path = a->path;
-    return engine_open(&a->p, out, e);
+    if (!engine_open(&a->p, out, e)) return false;
+    const char *warning = engine_info(*out)->warning;
+    if (*warning) fprintf(stderr, "lectern: warning: %s\n", warning);
+    return true;
 }
 
 bool app_engine_open_eval(struct app_engine *a, const char *model, struct engine **out,

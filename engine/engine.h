@@ -162,6 +162,7 @@ struct engine_info {
     bool tied_output;
     char load_path[16];  // how kernels read weights: "texel" or "ssbo"
     double load_s;       // seconds that engine_open took
+    char warning[256];   // a sentence for the user about this model with these parameters, or ""
 };
 
 // What engine_open would do: opens the devices, reads the file's header, takes no memory for the

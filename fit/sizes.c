@@ -40,8 +40,6 @@ struct type_info {
 static const struct type_info types[N_TYPES] = {TYPE_LIST(TYPE_INFO)};
 #undef TYPE_INFO
 
-enum tensor { EMBD, OUTPUT, ATTN_Q, ATTN_K, ATTN_V, ATTN_O, FFN_GATE, FFN_UP, FFN_DOWN };
-
 const char *fit_quant_name(enum fit_quant q)
 {
 #define QUANT_NAME(id, name) name,
@@ -103,18 +101,18 @@ static enum type down_type(const struct fit_model *m, enum fit_quant q, uint32_t
     }
 }
 
-static enum type wanted_type(const struct fit_model *m, enum fit_quant q, enum tensor kind,
+static enum type wanted_type(const struct fit_model *m, enum fit_quant q, enum fit_tensor kind,
                              uint32_t i)
 {
     enum type t = base_type(q);
     switch (kind) {
-    case EMBD:
+    case FIT_EMBD:
         if (!m->tied) return t;
         return t == T_Q8_0 || t == T_F16 ? t : T_Q6_K;
-    case OUTPUT: return t == T_Q8_0 || t == T_F16 ? t : T_Q6_K;
-    case ATTN_V: return value_type(m, q, i);
-    case FFN_DOWN: return down_type(m, q, i);
-    case ATTN_O:
+    case FIT_OUTPUT: return t == T_Q8_0 || t == T_F16 ? t : T_Q6_K;
+    case FIT_ATTN_V: return value_type(m, q, i);
+    case FIT_FFN_DOWN: return down_type(m, q, i);
+    case FIT_ATTN_O:
         return q == FIT_Q2_K ? T_Q3_K : q == FIT_Q3_K_M ? T_Q4_K : q == FIT_Q3_K_L ? T_Q5_K : t;
     default: return t;
     }
@@ -135,14 +133,27 @@ static enum type fallback(enum type t, uint64_t n_cols)
     return n_cols % types[t].block ? T_F16 : t;
 }
 
+const char *fit_tensor_type(const struct fit_model *m, enum fit_quant q, enum fit_tensor kind,
+                            uint32_t layer, uint64_t n_cols)
+{
+    return types[fallback(wanted_type(m, q, kind, layer), n_cols)].name;
+}
+
+const char *fit_row_type(const char *type, uint64_t n_cols)
+{
+    for (int t = 0; t < N_TYPES; t++)
+        if (!strcmp(types[t].name, type)) return types[fallback((enum type)t, n_cols)].name;
+    return type;
+}
+
 // Adds a matrix; returns its bytes on the device.
-static uint64_t add(const struct fit_model *m, enum fit_quant q, enum tensor kind, uint32_t i,
+static uint64_t add(const struct fit_model *m, enum fit_quant q, enum fit_tensor kind, uint32_t i,
                     uint64_t n_rows, uint64_t n_cols, struct fit_bytes *b)
 {
     enum type t = fallback(wanted_type(m, q, kind, i), n_cols);
     uint64_t row = n_cols / types[t].block * types[t].block_bytes;
     uint64_t device = engine_matrix_bytes(types[t].name, n_rows, n_cols);
-    bool one_row = kind == EMBD && !m->tied; // a token reads a row of it
+    bool one_row = kind == FIT_EMBD && !m->tied; // a token reads a row of it
     b->file += n_rows * row;
     b->file_token += one_row ? row : n_rows * row;
     b->device += device;
@@ -156,17 +167,17 @@ void fit_weights(const struct fit_model *m, enum fit_quant q, struct fit_bytes *
     uint64_t d = m->n_embd, nq = (uint64_t)m->n_heads * m->head_dim,
              nkv = (uint64_t)m->n_kv_heads * m->head_dim;
     *out = (struct fit_bytes){0};
-    add(m, q, EMBD, 0, m->n_vocab, d, out);
-    if (!m->tied) add(m, q, OUTPUT, 0, m->n_vocab, d, out);
+    add(m, q, FIT_EMBD, 0, m->n_vocab, d, out);
+    if (!m->tied) add(m, q, FIT_OUTPUT, 0, m->n_vocab, d, out);
     for (uint32_t i = 0; i < m->n_layers; i++) {
-        add(m, q, ATTN_Q, i, nq, d, out);
-        add(m, q, ATTN_K, i, nkv, d, out);
-        add(m, q, ATTN_V, i, nkv, d, out);
-        add(m, q, ATTN_O, i, d, nq, out);
-        uint64_t pair = add(m, q, FFN_GATE, i, m->n_ff, d, out);
-        pair += add(m, q, FFN_UP, i, m->n_ff, d, out); // neighbours share a buffer
+        add(m, q, FIT_ATTN_Q, i, nq, d, out);
+        add(m, q, FIT_ATTN_K, i, nkv, d, out);
+        add(m, q, FIT_ATTN_V, i, nkv, d, out);
+        add(m, q, FIT_ATTN_O, i, d, nq, out);
+        uint64_t pair = add(m, q, FIT_FFN_GATE, i, m->n_ff, d, out);
+        pair += add(m, q, FIT_FFN_UP, i, m->n_ff, d, out); // neighbours share a buffer
         out->largest = size_max(out->largest, pair);
-        add(m, q, FFN_DOWN, i, d, m->n_ff, out);
+        add(m, q, FIT_FFN_DOWN, i, d, m->n_ff, out);
     }
     uint64_t norms = (2ull * m->n_layers + 1) * d * 4;
     out->file += norms;
@@ -200,6 +211,7 @@ static bool read_model(const cJSON *o, size_t i, struct fit_model *m, struct err
     char where[48];
     const char *name, *family;
     int64_t n_params;
+    double theta, factor, eps;
     (void)snprintf(where, sizeof where, "models.json: models[%zu]", i);
     if (!json_string(o, "name", &name, where, e) || !json_string(o, "family", &family, where, e) ||
         !json_int(o, "n_params", &n_params, where, e) ||
@@ -210,8 +222,14 @@ static bool read_model(const cJSON *o, size_t i, struct fit_model *m, struct err
         !read_u32(o, "head_dim", &m->head_dim, where, e) ||
         !read_u32(o, "n_ff", &m->n_ff, where, e) ||
         !read_u32(o, "n_vocab", &m->n_vocab, where, e) ||
-        !read_u32(o, "n_ctx_train", &m->n_ctx_train, where, e))
+        !read_u32(o, "n_ctx_train", &m->n_ctx_train, where, e) ||
+        !json_number(o, "rope_theta", &theta, where, e) ||
+        !json_number(o, "rope_factor", &factor, where, e) ||
+        !json_number(o, "norm_eps", &eps, where, e))
         return false;
+    m->rope_theta = (float)theta;
+    m->rope_factor = (float)factor;
+    m->norm_eps = (float)eps;
     (void)snprintf(m->name, sizeof m->name, "%s", name);
     (void)snprintf(m->family, sizeof m->family, "%s", family);
     m->tied = json_bool_or(o, "tied", false);

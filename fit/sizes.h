@@ -42,11 +42,30 @@ struct fit_model { // a row of models.json
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab, n_ctx_train;
     uint64_t n_params;
     bool tied;
+    float rope_theta, norm_eps;
+    float rope_factor; // of Llama 3.1's scaling; 1: none
 };
 // Every Llama, in the order of models.json. Caller frees *out.
 bool fit_models(struct fit_model **out, size_t *n, struct err *e);
 
 uint64_t fit_params(const struct fit_model *m); // counted from the dimensions
+
+enum fit_tensor { // a matrix by its place
+    FIT_EMBD,
+    FIT_OUTPUT,
+    FIT_ATTN_Q,
+    FIT_ATTN_K,
+    FIT_ATTN_V,
+    FIT_ATTN_O,
+    FIT_FFN_GATE,
+    FIT_FFN_UP,
+    FIT_FFN_DOWN
+};
+// GGUF type that the mix gives a matrix with rows of n_cols.
+const char *fit_tensor_type(const struct fit_model *m, enum fit_quant q, enum fit_tensor kind,
+                            uint32_t layer, uint64_t n_cols);
+// The type that stands in where rows of n_cols are not whole blocks of `type`; else `type` itself.
+const char *fit_row_type(const char *type, uint64_t n_cols);
 
 struct fit_bytes {
     uint64_t file;         // tensor data of the file

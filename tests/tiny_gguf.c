@@ -400,7 +400,7 @@ done:
 // ------------------------------------------------------------------------------------- model
 
 // splitmix64: a good sequence from any seed.
-static uint64_t next_random(uint64_t *state)
+uint64_t tiny_random(uint64_t *state)
 {
     uint64_t z = *state += 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
@@ -408,9 +408,16 @@ static uint64_t next_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
+uint64_t tiny_random_state(uint64_t seed, const char *name)
+{
+    for (const char *p = name; *p; p++)
+        seed = (seed ^ (unsigned char)*p) * 0x100000001b3u;
+    return seed;
+}
+
 static float uniform(uint64_t *state) // [-1, 1)
 {
-    return (float)(next_random(state) >> 40) * 0x1p-23f - 1;
+    return (float)(tiny_random(state) >> 40) * 0x1p-23f - 1;
 }
 
 // A tensor of its own random sequence: centre + spread * uniform.
@@ -418,9 +425,7 @@ static bool put_random(struct tiny *t, const struct tiny_model *m, const char *n
                        enum quant_type type, uint64_t row, uint64_t n_rows, float centre,
                        float spread, struct err *e)
 {
-    uint64_t state = m->seed;
-    for (const char *p = name; *p; p++)
-        state = (state ^ (unsigned char)*p) * 0x100000001b3u;
+    uint64_t state = tiny_random_state(m->seed, name);
     size_t bytes, n = (size_t)(row * n_rows);
     if (!quant_row_bytes(type, row, &bytes)) type = QUANT_F16;
     float *x = malloc((n + 1) * sizeof *x);
@@ -465,7 +470,18 @@ static bool put_layer(struct tiny *t, const struct tiny_model *m, uint32_t layer
     return true;
 }
 
-static void put_hparams(struct tiny *t, const struct tiny_model *m)
+static void put_scaling(struct tiny *t, const struct tiny_model *m)
+{
+    char key[128];
+    snprintf(key, sizeof key, "%s.rope.scaling.type", m->arch);
+    if (m->rope_scaling) tiny_str(t, key, m->rope_scaling);
+    snprintf(key, sizeof key, "%s.rope.scaling.factor", m->arch);
+    if (m->rope_factor != 0) tiny_f32(t, key, m->rope_factor);
+    snprintf(key, sizeof key, "%s.rope.scaling.original_context_length", m->arch);
+    if (m->rope_scaling && m->rope_orig_ctx) tiny_u32(t, key, m->rope_orig_ctx);
+}
+
+void tiny_model_keys(struct tiny *t, const struct tiny_model *m)
 {
     const struct {
         const char *key;
@@ -478,7 +494,7 @@ static void put_hparams(struct tiny *t, const struct tiny_model *m)
     };
     char key[128];
     tiny_str(t, "general.architecture", m->arch);
-    tiny_str(t, "general.name", "tiny");
+    tiny_str(t, "general.name", m->name);
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
         snprintf(key, sizeof key, "%s.%s", m->arch, list[i].key);
         tiny_u32(t, key, list[i].v);
@@ -493,18 +509,37 @@ static void put_hparams(struct tiny *t, const struct tiny_model *m)
     tiny_f32(t, key, m->norm_eps);
     snprintf(key, sizeof key, "%s.rope.freq_base", m->arch);
     tiny_f32(t, key, m->rope_theta);
+    put_scaling(t, m);
     if (m->chat_template) tiny_str(t, "tokenizer.chat_template", m->chat_template);
+}
+
+// Llama 3.1: waves longer than the original context are stretched by the factor, those that fit
+// into it more than four times are kept, and between the frequencies are mixed linearly.
+static float llama3_freq(const struct tiny_model *m, uint32_t i)
+{
+    double freq = pow((double)m->rope_theta, -2.0 * i / m->head_dim);
+    double turns = freq * m->rope_orig_ctx / (2 * 3.14159265358979323846);
+    double keep = fmin(1, fmax(0, (turns - 1) / (4 - 1)));
+    return (float)(1 / ((1 - keep) / (double)m->llama3_factor + keep));
+}
+
+uint32_t tiny_rope_freqs(const struct tiny_model *m, float *out)
+{
+    uint32_t n = m->head_dim / 2;
+    if (!m->rope_freqs && m->llama3_factor == 0) return 0;
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = m->rope_freqs ? 1 + 7 * (float)i / (float)n : llama3_freq(m, i);
+    return n;
 }
 
 static void put_rope_freqs(struct tiny *t, const struct tiny_model *m)
 {
-    float factor;
-    uint64_t n = m->head_dim / 2;
+    float factors[512];
+    uint64_t n = tiny_rope_freqs(m, factors);
+    if (!n) return;
     tiny_tensor_at(t, "rope_freqs.weight", QUANT_F32, 1, &n, t->data.size);
-    for (uint64_t i = 0; i < n; i++) {
-        factor = 1 + 7 * (float)i / (float)n;
-        put_u32(&t->data, half_bits(factor));
-    }
+    for (uint64_t i = 0; i < n; i++)
+        put_u32(&t->data, half_bits(factors[i]));
     pad(&t->data, t->alignment);
 }
 
@@ -513,10 +548,12 @@ static uint32_t or_u32(uint32_t v, uint32_t fallback)
     return v ? v : fallback;
 }
 
-static struct tiny_model with_defaults(const struct tiny_model *in)
+struct tiny_model tiny_model_defaults(const struct tiny_model *in)
 {
     struct tiny_model m = *in;
     if (!m.arch) m.arch = "llama";
+    if (!m.name) m.name = "tiny";
+    if (m.llama3_factor != 0) m.rope_orig_ctx = or_u32(m.rope_orig_ctx, 8192);
     m.n_layers = or_u32(m.n_layers, 2);
     m.n_embd = or_u32(m.n_embd, 64);
     m.n_heads = or_u32(m.n_heads, 4);
@@ -532,15 +569,15 @@ static struct tiny_model with_defaults(const struct tiny_model *in)
 
 bool tiny_model_write(const struct tiny_model *in, const char *path, struct err *e)
 {
-    struct tiny_model m = with_defaults(in);
+    struct tiny_model m = tiny_model_defaults(in);
     struct tiny t;
     tiny_begin(&t, 3);
-    put_hparams(&t, &m);
+    tiny_model_keys(&t, &m);
     bool ok = tiny_vocab_keys(&t, m.vocab, m.n_vocab, e) &&
               put_matrix(&t, &m, "token_embd.weight", m.n_embd, m.n_vocab, e) &&
               put_random(&t, &m, "output_norm.weight", QUANT_F32, m.n_embd, 1, 1, 0.1f, e);
     if (ok && !m.tied_output) ok = put_matrix(&t, &m, "output.weight", m.n_embd, m.n_vocab, e);
-    if (ok && m.rope_freqs) put_rope_freqs(&t, &m);
+    if (ok) put_rope_freqs(&t, &m);
     for (uint32_t i = 0; ok && i < m.n_layers; i++)
         ok = put_layer(&t, &m, i, e);
     ok = ok && tiny_write(&t, path, e);

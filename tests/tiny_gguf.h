@@ -62,6 +62,7 @@ enum tiny_vocab {
 struct tiny_model { // zero means: the default behind the field
     uint64_t seed;
     const char *arch;     // "llama"
+    const char *name;     // "tiny"
     uint32_t n_layers;    // 2
     uint32_t n_embd;      // 64
     uint32_t n_heads;     // 4
@@ -75,6 +76,10 @@ struct tiny_model { // zero means: the default behind the field
     enum quant_type type; // of the matrices; a row that is not whole blocks becomes F16
     bool tied_output;     // no output.weight
     bool rope_freqs;      // a rope_freqs.weight of factors from 1 to 8
+    float llama3_factor;  // or one by the rule of Llama 3.1 with this factor; 0: none
+    const char *rope_scaling; // rope.scaling.type; NULL: no such key
+    float rope_factor;        // rope.scaling.factor; 0: no such key
+    uint32_t rope_orig_ctx;   // of Llama 3.1's rule (8192); and the key, when rope_scaling is set
     enum tiny_vocab vocab;
     const char *chat_template; // NULL: none
 };
@@ -82,6 +87,16 @@ struct tiny_model { // zero means: the default behind the field
 // Matrices are uniform with variance 1 / row length, norms 1 +- 0.1, so that activations stay of
 // the order of one through the layers.
 bool tiny_model_write(const struct tiny_model *m, const char *path, struct err *e);
+
+// The parts of it, for larger writers. Defaults filled in; the keys of architecture and shape; the
+// factors of rope_freqs.weight, head_dim / 2 of them: 0 when the model has none.
+struct tiny_model tiny_model_defaults(const struct tiny_model *m);
+void tiny_model_keys(struct tiny *t, const struct tiny_model *m);
+uint32_t tiny_rope_freqs(const struct tiny_model *m, float *out);
+
+// splitmix64, and the state that a tensor of this name begins with.
+uint64_t tiny_random(uint64_t *state);
+uint64_t tiny_random_state(uint64_t seed, const char *name);
 
 // Only the tokenizer's keys (and general.architecture): a vocabulary-only file of n tokens.
 bool tiny_vocab_keys(struct tiny *t, enum tiny_vocab vocab, uint32_t n, struct err *e);

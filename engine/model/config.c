@@ -1,4 +1,5 @@
-// Keys: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, section LLM.
+// Keys: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, section LLM; what they mean for
+// rotary angles: llama.cpp, src/llama-model.cpp and ggml_rope_ext.
 #include "engine/model/config.h"
 
 #include <math.h>
@@ -10,26 +11,47 @@ static bool str_is(struct gguf_str s, const char *want)
     return s.n == strlen(want) && !memcmp(s.s, want, s.n);
 }
 
-static bool read_scaling(const struct gguf *g, struct config *c, struct err *e)
+// As llama.cpp's loader: no type means linear, and scale_linear is the factor's old name.
+static bool read_scaling_type(const struct gguf *g, struct config *c, struct err *e)
 {
-    struct gguf_str type = {"", 0};
+    struct gguf_str type = {"linear", 6};
     char shown[GGUF_SHOWN];
     if (gguf_find(g, "llama.rope.scaling.type") &&
         !gguf_string(g, "llama.rope.scaling.type", &type, e))
         return false;
+    if (!gguf_f32_or(g, "llama.rope.scale_linear", 1, &c->rope_factor, e) ||
+        !gguf_f32_or(g, "llama.rope.scaling.factor", c->rope_factor, &c->rope_factor, e))
+        return false;
+    if (c->rope_factor == 0) c->rope_factor = 1; // what converters write for "none"
     if (str_is(type, "linear"))
-        c->scaling = ROPE_LINEAR;
+        c->scaling = c->rope_factor == 1 ? ROPE_NONE : ROPE_LINEAR;
     else if (str_is(type, "yarn"))
         c->scaling = ROPE_YARN;
-    else if (type.n && !str_is(type, "none"))
+    else if (!str_is(type, "none"))
         return err_set(e, ERR_UNSUPPORTED, "%s: rope scaling type %s is not supported", g->path,
                        gguf_show(type, shown));
-    if (!gguf_f32_or(g, "llama.rope.scaling.factor", 1, &c->rope_factor, e) ||
+    return true;
+}
+
+static bool read_scaling(const struct gguf *g, struct config *c, struct err *e)
+{
+    if (!read_scaling_type(g, c, e) ||
+        !gguf_f32_or(g, "llama.rope.scaling.attn_factor", 1, &c->rope_gain, e) ||
         !gguf_u32_or(g, "llama.rope.scaling.original_context_length", c->n_ctx_train,
-                     &c->rope_orig_ctx, e))
+                     &c->rope_orig_ctx, e) ||
+        !gguf_f32_or(g, "llama.rope.scaling.yarn_beta_fast", 32, &c->yarn_fast, e) ||
+        !gguf_f32_or(g, "llama.rope.scaling.yarn_beta_slow", 1, &c->yarn_slow, e) ||
+        !gguf_f32_or(g, "llama.rope.scaling.yarn_ext_factor", 1, &c->yarn_ext, e))
         return false;
-    if (!(c->rope_factor > 0 && c->rope_factor < 1e6f) || !c->rope_orig_ctx)
+    if (!(c->rope_factor > 0 && c->rope_factor < 1e6f) || !c->rope_orig_ctx ||
+        !(c->rope_gain > 0 && c->rope_gain < 1e3f) || !(c->yarn_slow > 0 && c->yarn_slow < 1e6f) ||
+        !(c->yarn_fast > 0 && c->yarn_fast < 1e6f) || !(c->yarn_ext >= 0 && c->yarn_ext <= 1))
         return err_set(e, ERR_FORMAT, "%s: rope scaling values are out of range", g->path);
+    return true;
+}
+
+static bool read_rope_freqs(const struct gguf *g, struct config *c, struct err *e)
+{
     const struct gguf_tensor *t = gguf_tensor(g, "rope_freqs.weight");
     if (!t) return true;
     if (t->type != QUANT_F32 || t->n_elements != c->n_rot / 2)
@@ -37,10 +59,29 @@ static bool read_scaling(const struct gguf *g, struct config *c, struct err *e)
                        c->n_rot / 2);
     memcpy(c->rope_freqs, t->data, t->size); // n_rot <= 256
     for (uint32_t i = 0; i < c->n_rot / 2; i++)
-        if (!(c->rope_freqs[i] > 0) || !isfinite(c->rope_freqs[i]))
+        if (!(c->rope_freqs[i] > 0 && c->rope_freqs[i] < 1e6f))
             return err_set(e, ERR_FORMAT, "%s: rope_freqs.weight holds %g, not a divisor", g->path,
                            (double)c->rope_freqs[i]);
     c->has_rope_freqs = true;
+    return true;
+}
+
+// Files of the architecture "llama" that are more than a dense Llama would run, and be wrong.
+static bool check_plain(const struct gguf *g, struct err *e)
+{
+    static const char tail[] = ".bias";
+    uint32_t n_experts;
+    if (!gguf_u32_or(g, "llama.expert_count", 0, &n_experts, e)) return false;
+    if (n_experts)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "%s: a mixture of %u experts is not supported, only dense models are",
+                       g->path, n_experts);
+    for (size_t i = 0; i < g->n_tensors; i++) {
+        struct gguf_str s = g->tensors[i].name;
+        if (s.n >= sizeof tail && !memcmp(s.s + s.n - (sizeof tail - 1), tail, sizeof tail - 1))
+            return err_set(e, ERR_UNSUPPORTED, "%s: bias tensors (%.*s) are not supported", g->path,
+                           (int)(s.n < 64 ? s.n : 64), s.s);
+    }
     return true;
 }
 
@@ -110,7 +151,7 @@ bool config_read(const struct gguf *g, struct config *out, struct err *e)
     if (!gguf_u32_or(g, "llama.attention.key_length", per_head, &c->head_dim, e) ||
         !gguf_u32_or(g, "llama.rope.dimension_count", c->head_dim, &c->n_rot, e))
         return false;
-    return check(g, c, e) && read_scaling(g, c, e);
+    return check(g, c, e) && check_plain(g, e) && read_scaling(g, c, e) && read_rope_freqs(g, c, e);
 }
 
 // The dimension at which YaRN's wave makes `turns` turns in the original context.
@@ -121,18 +162,26 @@ static double yarn_dim(const struct config *c, double turns)
 }
 
 // YaRN (arXiv 2309.00071): fast waves keep their frequency, slow ones are interpolated by 1/factor,
-// a linear ramp between turns 32 and 1; magnitude grows by 1 + 0.1 ln(factor).
+// with a linear ramp between.
 static double yarn_angle(const struct config *c, uint32_t i, double angle)
 {
-    double low = fmax(0, floor(yarn_dim(c, 32))), high = fmin(c->n_rot - 1, ceil(yarn_dim(c, 1)));
+    double low = fmax(0, floor(yarn_dim(c, (double)c->yarn_fast)));
+    double high = fmin(c->n_rot - 1, ceil(yarn_dim(c, (double)c->yarn_slow)));
     double ramp = (i - low) / fmax(0.001, high - low);
-    double keep = 1 - fmin(1, fmax(0, ramp));
+    double keep = (1 - fmin(1, fmax(0, ramp))) * (double)c->yarn_ext;
     return angle / (double)c->rope_factor * (1 - keep) + angle * keep;
+}
+
+// The paper's sqrt(1/t): scores grow with the square of cos and sin.
+static double magnitude(const struct config *c)
+{
+    bool yarn = c->scaling == ROPE_YARN && c->yarn_ext > 0 && c->rope_factor > 1;
+    return (double)c->rope_gain * (yarn ? 1 + 0.1 * log((double)c->rope_factor) : 1);
 }
 
 void config_angles(const struct config *c, uint32_t position, float *out)
 {
-    double gain = c->scaling == ROPE_YARN ? 1 + 0.1 * log((double)c->rope_factor) : 1;
+    double gain = magnitude(c);
     for (uint32_t i = 0; i < c->head_dim / 2; i++) {
         double angle = 0, k = 1;
         if (i < c->n_rot / 2) {

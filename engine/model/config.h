@@ -14,8 +14,11 @@ struct config {
     float norm_eps, rope_theta;
     enum rope_scaling scaling;
     float rope_factor;        // of linear and YaRN scaling
-    uint32_t rope_orig_ctx;   // of YaRN
     bool tied_output;         // no output.weight: token_embd.weight is the output matrix too
+    float rope_gain;          // of cos and sin, beside YaRN's own
+    uint32_t rope_orig_ctx;   // of YaRN, as all below
+    float yarn_fast, yarn_slow; // turns in the original context where the ramp begins and ends
+    float yarn_ext;           // how much of the ramp counts; 0: linear scaling
     bool has_rope_freqs;      // Llama 3.1 and later
     float rope_freqs[128];    // [n_rot/2] divisors of the frequencies
 };

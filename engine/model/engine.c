@@ -105,6 +105,12 @@ static void describe(struct engine *g)
     memcpy(i->name, c->name, sizeof i->name);
     (void)snprintf(i->load_path, sizeof i->load_path, "%s",
                    g->stages[0].gpu.texel ? "texel" : "ssbo");
+    if (p->n_ctx > size_align(c->n_ctx_train, 32)) // the engine rounds up
+        (void)snprintf(g->info.warning, sizeof g->info.warning,
+                       "the context of %u positions is longer than the %u that the model was "
+                       "trained on: behind those it meets distances it has never seen, and its "
+                       "predictions get worse, often to the point of nonsense",
+                       f->p.n_ctx, c->n_ctx_train);
 }
 
 // ------------------------------------------------------------------------------------ opening

@@ -1,16 +1,18 @@
 #include "engine/ref/ref_model.h"
 #include "engine/ref/ref.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct pass { // [n, ...] arrays of the whole prompt
+struct pass { // [n, ...] arrays of the tokens appended
     const struct gguf *g;
     const struct config *c;
+    struct ref_state *s;
     size_t n, nq, nkv;
-    bool kv_f32;
+    bool only_kv; // of the last layer
     double *x, *h, *q, *k, *v, *a, *gate, *up;
 };
 
@@ -55,31 +57,41 @@ static bool product(struct pass *p, int layer, const char *name, const double *x
     return w != NULL;
 }
 
-static void attend(struct pass *p)
+// Rotates one token's queries and keys, and puts its keys and values where the cache has them.
+static void place(struct pass *p, size_t t, double *k_row, double *v_row)
+{
+    const struct config *c = p->c;
+    size_t hd = c->head_dim;
+    float angles[256];
+    double rotated[256];
+    config_angles(c, (uint32_t)(p->s->n + t), angles);
+    for (size_t h = 0; h < c->n_heads; h++) {
+        double *q = p->q + t * p->nq + h * hd;
+        ref_rope(q, angles, hd, rotated);
+        for (size_t i = 0; i < hd; i++)
+            q[i] = rotated[i] / sqrt((double)hd);
+    }
+    for (size_t h = 0; h < c->n_kv_heads; h++) {
+        ref_rope(p->k + t * p->nkv + h * hd, angles, hd, rotated);
+        for (size_t i = 0; i < hd; i++) {
+            k_row[h * hd + i] = ref_kv(rotated[i], p->s->kv_f32);
+            v_row[h * hd + i] = ref_kv(p->v[t * p->nkv + h * hd + i], p->s->kv_f32);
+        }
+    }
+}
+
+static void attend(struct pass *p, int layer, bool only_kv)
 {
     const struct config *c = p->c;
     size_t hd = c->head_dim, group = c->n_heads / c->n_kv_heads;
-    float angles[256];
-    double rotated[256];
+    double *k = p->s->k + (size_t)layer * p->s->cap * p->nkv;
+    double *v = p->s->v + (size_t)layer * p->s->cap * p->nkv;
     for (size_t t = 0; t < p->n; t++) {
-        config_angles(c, (uint32_t)t, angles);
-        for (size_t h = 0; h < c->n_heads; h++) {
-            double *q = p->q + t * p->nq + h * hd;
-            ref_rope(q, angles, hd, rotated);
-            for (size_t i = 0; i < hd; i++)
-                q[i] = rotated[i] / sqrt((double)hd);
-        }
-        for (size_t h = 0; h < c->n_kv_heads; h++) {
-            double *k = p->k + t * p->nkv + h * hd, *v = p->v + t * p->nkv + h * hd;
-            ref_rope(k, angles, hd, rotated);
-            for (size_t i = 0; i < hd; i++) {
-                k[i] = ref_kv(rotated[i], p->kv_f32);
-                v[i] = ref_kv(v[i], p->kv_f32);
-            }
-        }
-        for (size_t h = 0; h < c->n_heads; h++)
-            ref_attention(p->q + t * p->nq + h * hd, p->k + h / group * hd, p->v + h / group * hd,
-                          t + 1, p->nkv, hd, p->a + t * p->nq + h * hd);
+        size_t row = (p->s->n + t) * p->nkv;
+        place(p, t, k + row, v + row);
+        for (size_t h = 0; !only_kv && h < c->n_heads; h++)
+            ref_attention(p->q + t * p->nq + h * hd, k + h / group * hd, v + h / group * hd,
+                          p->s->n + t + 1, p->nkv, hd, p->a + t * p->nq + h * hd);
     }
 }
 
@@ -87,11 +99,13 @@ static bool layer(struct pass *p, int i, struct err *e)
 {
     const struct config *c = p->c;
     size_t d = c->n_embd, ff = c->n_ff;
+    bool only_kv = p->only_kv && i + 1 == (int)c->n_layers;
     if (!norm(p, i, "attn_norm", e) || !product(p, i, "attn_q", p->h, p->nq, d, false, p->q, e) ||
         !product(p, i, "attn_k", p->h, p->nkv, d, false, p->k, e) ||
         !product(p, i, "attn_v", p->h, p->nkv, d, false, p->v, e))
         return false;
-    attend(p);
+    attend(p, i, only_kv);
+    if (only_kv) return true;
     if (!product(p, i, "attn_output", p->a, d, p->nq, true, p->x, e) ||
         !norm(p, i, "ffn_norm", e) || !product(p, i, "ffn_gate", p->h, ff, d, false, p->gate, e) ||
         !product(p, i, "ffn_up", p->h, ff, d, false, p->up, e))
@@ -110,15 +124,36 @@ static bool all_layers(struct pass *p, const int32_t *ids, double *logits, struc
     if (!embd) return false;
     for (uint32_t i = 0; i < c->n_layers; i++)
         if (!layer(p, (int)i, e)) return false;
+    if (p->only_kv) return true;
     const char *output = gguf_tensor(p->g, "output.weight") ? "output" : "token_embd";
     return norm(p, -1, "output_norm", e) &&
            product(p, -1, output, p->h, c->n_vocab, c->n_embd, false, logits, e);
 }
 
-bool ref_model_logits(const struct gguf *g, const struct config *c, const int32_t *ids, size_t n,
-                      bool kv_f32, double *logits, struct err *e)
+bool ref_state_create(const struct config *c, size_t cap, bool kv_f32, struct ref_state *out,
+                      struct err *e)
 {
-    struct pass p = {.g = g, .c = c, .n = n, .kv_f32 = kv_f32};
+    size_t n = c->n_layers * cap * c->n_kv_heads * c->head_dim;
+    *out = (struct ref_state){.cap = cap, .kv_f32 = kv_f32};
+    out->k = calloc(n, sizeof *out->k);
+    out->v = calloc(n, sizeof *out->v);
+    if (out->k && out->v) return true;
+    ref_state_destroy(out);
+    return err_nomem(e, "the reference's cache", 2 * n * sizeof *out->k);
+}
+
+void ref_state_destroy(struct ref_state *s)
+{
+    free(s->k);
+    free(s->v);
+    *s = (struct ref_state){0};
+}
+
+bool ref_model_append(const struct gguf *g, const struct config *c, struct ref_state *s,
+                      const int32_t *ids, size_t n, double *logits, struct err *e)
+{
+    struct pass p = {.g = g, .c = c, .s = s, .n = n, .only_kv = !logits};
+    assert(n <= s->cap - s->n);
     p.nq = (size_t)c->n_heads * c->head_dim;
     p.nkv = (size_t)c->n_kv_heads * c->head_dim;
     size_t row = 2 * c->n_embd + 2 * p.nq + 2 * p.nkv + 2 * c->n_ff;
@@ -134,5 +169,16 @@ bool ref_model_logits(const struct gguf *g, const struct config *c, const int32_
     p.up = p.gate + n * c->n_ff;
     bool ok = all_layers(&p, ids, logits, e);
     free(all);
+    if (ok) s->n += n;
+    return ok;
+}
+
+bool ref_model_logits(const struct gguf *g, const struct config *c, const int32_t *ids, size_t n,
+                      bool kv_f32, double *logits, struct err *e)
+{
+    struct ref_state s;
+    if (!ref_state_create(c, n, kv_f32, &s, e)) return false;
+    bool ok = ref_model_append(g, c, &s, ids, n, logits, e);
+    ref_state_destroy(&s);
     return ok;
 }

@@ -1,4 +1,4 @@
-// A whole Llama forward pass in double, from the file: dequantised weights, no cache, no batches.
+// A whole Llama forward pass in double, from the file: dequantised weights, no batches.
 #ifndef LECTERN_REF_MODEL_H
 #define LECTERN_REF_MODEL_H
 
@@ -10,7 +10,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// logits: [n, n_vocab], one row a position. kv_f32 false rounds keys and values to f16.
+// Keys and values of the positions so far, as a cache of f32 or f16 holds them.
+struct ref_state {
+    size_t n, cap;  // positions
+    bool kv_f32;    // false: rounded to f16
+    double *k, *v;  // [n_layers, cap, n_kv_heads * head_dim]
+};
+bool ref_state_create(const struct config *c, size_t cap, bool kv_f32, struct ref_state *out,
+                      struct err *e);
+void ref_state_destroy(struct ref_state *s);
+
+// Appends n tokens, at most cap in all. logits: [n, n_vocab], one row a position; NULL: none, and
+// then the last layer computes its keys and values only.
+bool ref_model_append(const struct gguf *g, const struct config *c, struct ref_state *s,
+                      const int32_t *ids, size_t n, double *logits, struct err *e);
+
+// The same for one prompt. logits: [n, n_vocab], one row a position. kv_f32 false rounds keys and values to f16.
 bool ref_model_logits(const struct gguf *g, const struct config *c, const int32_t *ids, size_t n,
                       bool kv_f32, double *logits, struct err *e);
 

@@ -278,7 +278,8 @@ static void angle_is(const struct config *c, uint32_t position, uint32_t pair, d
 static void test_angles(void **state)
 {
     (void)state;
-    struct config c = {.head_dim = 12, .n_rot = 8, .rope_theta = 10000, .rope_factor = 1};
+    struct config c = {
+        .head_dim = 12, .n_rot = 8, .rope_theta = 10000, .rope_factor = 1, .rope_gain = 1};
     angle_is(&c, 3, 0, 3, 1);
     angle_is(&c, 3, 1, 0.3, 1);
     angle_is(&c, 3000, 3, 3, 1);
@@ -299,7 +300,11 @@ static void test_angles(void **state)
                         .rope_theta = 10000,
                         .scaling = ROPE_YARN,
                         .rope_factor = 4,
-                        .rope_orig_ctx = 2048};
+                        .rope_gain = 1,
+                        .rope_orig_ctx = 2048,
+                        .yarn_fast = 32,
+                        .yarn_slow = 1,
+                        .yarn_ext = 1};
     double gain = 1 + 0.1 * log(4);
     angle_is(&c, 100, 0, 100, gain);
     angle_is(&c, 100, 63, 100 * pow(10000, -126.0 / 128) / 4, gain);
