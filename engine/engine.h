@@ -105,6 +105,11 @@ struct engine;
 
 enum engine_kv { ENGINE_KV_F16, ENGINE_KV_F32 };
 
+struct engine_lora { // a LoRA adapter (GGUF) for the model; its scale may be negative, 0: unused
+    const char *path;
+    float scale;
+};
+
 struct engine_params {
     const char *model_path;
     const char *device;  // NULL: best usable; else an index or part of a name
@@ -112,6 +117,8 @@ struct engine_params {
     uint32_t n_ctx;      // positions per sequence; 0: the smaller of training length and 4,096
     uint32_t n_seqs;     // sequences; 0: 1
     uint32_t n_batch;    // most tokens computed at once; 0: 512
+    const struct engine_lora *loras; // [n_loras] summed; read during engine_open only
+    uint32_t n_loras;
     bool validate;       // Khronos validation layer; any message fails the call that caused it
     struct progress *progress; // may be NULL
 };
@@ -125,6 +132,8 @@ struct engine_info {
     uint64_t weight_bytes_device; // after repacking
     uint64_t weight_bytes_token;  // of them read for one token
     uint64_t kv_bytes, scratch_bytes;
+    uint64_t lora_bytes; // of adapters on the device
+    uint32_t n_loras;
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab;
     uint32_t n_ctx_train, n_ctx, n_seqs, n_batch;
     float rope_theta, norm_eps;

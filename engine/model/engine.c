@@ -60,6 +60,7 @@ static void describe(struct engine *g)
         .weight_bytes_token = w->device_bytes - (w->tied ? 0 : w->embd.m[0].buf.allocated),
         .kv_bytes = f->kv_bytes,
         .scratch_bytes = f->scratch_bytes,
+        .lora_bytes = g->lora.device_bytes,
         .n_layers = c->n_layers,
         .n_embd = c->n_embd,
         .n_heads = c->n_heads,
@@ -127,6 +128,8 @@ static bool open_engine(struct engine *g, const struct engine_params *p, struct 
     if (!gpu_create(p->device, p->validate, NULL, &g->gpu, e)) return false;
     describe_device(&g->gpu.caps, &g->device);
     return weights_load(&g->gpu, &g->file, &g->config, p->progress, &g->weights, e) &&
+           lora_load(&g->gpu, p->loras, p->n_loras, &g->config, p->progress, &g->weights, &g->lora,
+                     e) &&
            forward_create(&g->gpu, &g->config, &g->weights, &f, &g->forward, e) &&
            alloc_host(g, e) && warm_up(g, e);
 }
@@ -142,6 +145,7 @@ bool engine_open(const struct engine_params *p, struct engine **out, struct err 
         return false;
     }
     describe(g);
+    g->info.n_loras = p->n_loras;
     g->info.load_s = clock_s() - start;
     *out = g;
     return true;
@@ -151,6 +155,7 @@ void engine_close(struct engine *g)
 {
     if (!g) return;
     forward_destroy(&g->forward);
+    lora_free(&g->lora);
     weights_free(&g->gpu, &g->weights);
     gpu_destroy(&g->gpu);
     gguf_close(&g->file);

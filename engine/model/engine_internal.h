@@ -5,6 +5,7 @@
 
 #include "engine/engine.h"
 #include "engine/model/forward.h"
+#include "engine/model/lora.h"
 
 struct engine {
     struct vocab *vocab;
@@ -12,6 +13,7 @@ struct engine {
     struct gpu gpu;
     struct config config;
     struct weights weights;
+    struct lora lora;
     struct forward forward;
     struct engine_device device;
     struct engine_info info;

@@ -1,6 +1,7 @@
 #include "engine/model/forward.h"
 #include "base/clock.h"
 #include "base/size.h"
+#include "engine/model/lora.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ static bool record_matmul(struct forward *f, const struct matrix_group *g,
                           const VkDescriptorSet *sets, uint32_t n_tokens, bool add, struct err *e)
 {
     uint32_t nt = n_tokens == 1 ? 1 : 4, tiles_a_group = f->kernels.tile_lanes / TILE_LANES;
+    if (g->lora && !lora_record_a(f, g->lora, n_tokens, e)) return false;
     for (uint32_t i = 0; i < g->n; i++) {
         const struct matrix *m = &g->m[i];
         const struct gpu_pipeline *p;
@@ -45,7 +47,7 @@ static bool record_matmul(struct forward *f, const struct matrix_group *g,
                                   (uint32_t)size_div_up(n_tokens, nt), 1});
     }
     gpu_barrier(f->gpu, &f->cmd);
-    return true;
+    return !g->lora || lora_record_b(f, g->lora, n_tokens, g->n_cols / 4, e);
 }
 
 static bool record_attention(struct forward *f, const struct layer_ops *ops,
@@ -229,14 +231,15 @@ bool forward_copy_cells(struct forward *f, uint32_t dst, uint32_t src, uint32_t 
 
 bool forward_time_matvec(struct forward *f, double *bytes, double *seconds, struct err *e)
 {
-    const struct matrix_group *g = output_group(f->weights);
+    struct matrix_group g = *output_group(f->weights);
+    g.lora = NULL;
     memset(&f->recorded, 0, sizeof f->recorded);
-    if (!gpu_begin(f->gpu, &f->cmd, e) || !record_matmul(f, g, &f->output, 1, false, e) ||
+    if (!gpu_begin(f->gpu, &f->cmd, e) || !record_matmul(f, &g, &f->output, 1, false, e) ||
         !gpu_end(f->gpu, &f->cmd, e))
         return false;
     double start = clock_s();
     if (!gpu_submit(f->gpu, &f->cmd, e)) return false;
     *seconds = clock_s() - start;
-    *bytes = (double)g->m[0].buf.size;
+    *bytes = (double)g.m[0].buf.size;
     return true;
 }
