@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "evals/eval.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,9 @@ static bool add_lora(struct app_engine *a, const char *arg, struct err *e)
     if (!*path) return err_set(e, ERR_ARG, "--lora needs a file");
     a->loras[n] = (struct engine_lora){.path = path, .scale = (float)scale};
     a->p.n_loras = n + 1;
+    size_t used = strlen(a->lora_text);
+    (void)snprintf(a->lora_text + used, sizeof a->lora_text - used, "%s%s:%g", used ? "," : "",
+                   path, scale);
     return true;
 }
 

@@ -62,6 +62,7 @@ struct app_engine {
     char path[4096];
     struct engine_lora loras[APP_MAX_LORAS];
     char lora_paths[APP_MAX_LORAS][APP_LORA_PATH];
+    char lora_text[APP_MAX_LORAS * (APP_LORA_PATH + 16)]; // "FILE:SCALE,..." for records
 };
 
 void app_engine_init(struct app_engine *a);

@@ -1,4 +1,5 @@
 """--lora FILE[:SCALE]: what it does to the logits, how its value is read, what is refused."""
+import json
 import random
 import struct
 import unittest
@@ -98,6 +99,27 @@ class Lora(cli.Case):
             self.assertIn(part, out)
         doc = self.ok("inspect", self.b, "--json").json()
         self.assertEqual([t["shape"] for t in doc["tensors"]], [[64, 3], [3, 320]])
+
+    def test_eval(self):
+        """The record of a run names its adapters, and --resume wants the same ones."""
+        model, data = self.model("e.gguf", "ctx=4096"), self.path("data")
+        cli.write_data(data)
+
+        def args(out, *more):
+            return ["eval", model, "--data", data, "--tasks", "mmlu", "--limit", "1", "--quiet",
+                    "--out", self.path(out), *more]
+        self.ok(*args("e", "--lora", self.a, "--lora", self.b + ":-0.25"))
+        with open(self.path("e", "results.json"), encoding="utf-8") as f:
+            doc = json.load(f)
+        adapters = "%s:1,%s:-0.25" % (self.a, self.b)
+        self.assertEqual(doc["model"]["adapters"], adapters)
+        self.assertEqual(doc["run"]["adapters"], adapters)
+        self.fails("another list of adapters", *args("e", "--resume"))
+        self.fails("another list of adapters", *args("e", "--resume", "--lora", self.a))
+        self.ok(*args("e", "--resume", "--lora", self.a, "--lora", self.b + ":-0.25"))
+        self.ok(*args("plain"))
+        with open(self.path("plain", "results.json"), encoding="utf-8") as f:
+            self.assertNotIn("adapters", json.load(f)["model"])
 
     def test_bench(self):
         out = self.ok("bench", self.m, "--prefill", "0", "--decode", "2", "--runs", "1", "--lora",
