@@ -91,6 +91,8 @@ static void print_table(const struct request *r, const struct engine *g, const s
            (double)i->weight_bytes_device / 0x1p20, (double)i->weight_bytes_file / 0x1p20,
            (double)i->kv_bytes / 0x1p20, r->a.p.kv == ENGINE_KV_F32 ? "f32" : "f16", i->n_ctx,
            (double)i->scratch_bytes / 0x1p20);
+    if (i->n_loras)
+        printf("adapters %u, %.1f MiB\n", i->n_loras, (double)i->lora_bytes / 0x1p20);
     printf("load     %.2f s\n\n", i->load_s);
     for (unsigned k = 0; k < r->n_prefill; k++)
         print_speed("prefill", &t->prefill[k]);

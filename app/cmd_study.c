@@ -109,6 +109,7 @@ static bool score(struct study *s, struct engine *g, struct progress *pr,
                        s->eval.minutes);
     say(s, 2, line);
     s->eval.model_path = s->engine.path;
+    s->eval.adapters = s->engine.lora_text;
     if (!eval_run(g, &s->eval, pr, report, e)) return false;
     if (!eval_report_text(report, &text, e)) return false;
     printf("%s", text);

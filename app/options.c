@@ -1,7 +1,9 @@
 #include "app/options.h"
+#include "base/file.h"
 #include "evals/eval.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void app_engine_init(struct app_engine *a)
@@ -9,6 +11,37 @@ void app_engine_init(struct app_engine *a)
     memset(a, 0, sizeof *a);
     progress_init(&a->progress, true);
     a->p.progress = &a->progress;
+}
+
+// FILE or FILE:SCALE. A colon may be part of a file's name: only a number behind the last one is a
+// scale, and anything else behind it is a wrong scale only where FILE is there without it.
+static bool add_lora(struct app_engine *a, const char *arg, struct err *e)
+{
+    uint32_t n = a->p.n_loras;
+    const char *colon = strrchr(arg, ':');
+    double scale = 1;
+    if (n == APP_MAX_LORAS)
+        return err_set(e, ERR_ARG, "--lora can be given at most %d times", APP_MAX_LORAS);
+    char *path = a->lora_paths[n];
+    size_t size = colon ? (size_t)(colon - arg) : strlen(arg);
+    if (strlen(arg) >= APP_LORA_PATH)
+        return err_set(e, ERR_ARG, "--lora: the file's name is too long");
+    memcpy(path, arg, size);
+    path[size] = '\0';
+    char *end = NULL;
+    bool number = colon && (strtod(colon + 1, &end), end != colon + 1 && !*end);
+    if (number || (colon && !file_exists(arg) && file_exists(path))) {
+        if (!app_parse_f64("--lora FILE:SCALE", colon + 1, -1e6, 1e6, &scale, e)) return false;
+    } else {
+        strcpy(path, arg);
+    }
+    if (!*path) return err_set(e, ERR_ARG, "--lora needs a file");
+    a->loras[n] = (struct engine_lora){.path = path, .scale = (float)scale};
+    a->p.n_loras = n + 1;
+    size_t used = strlen(a->lora_text);
+    (void)snprintf(a->lora_text + used, sizeof a->lora_text - used, "%s%s:%g", used ? "," : "",
+                   path, scale);
+    return true;
 }
 
 bool app_engine_option(struct app_engine *a, int c, const char *arg, struct err *e)
@@ -22,6 +55,7 @@ bool app_engine_option(struct app_engine *a, int c, const char *arg, struct err 
     case OPT_BATCH: return app_parse_u32("--batch", arg, 1, 8192, &a->p.n_batch, e);
     case OPT_VALIDATE: a->p.validate = true; return true;
     case OPT_QUIET: a->progress.enabled = false; return true;
+    case OPT_LORA: return add_lora(a, arg, e);
     case OPT_KV:
         if (strcmp(arg, "f16") && strcmp(arg, "f32"))
             return err_set(e, ERR_ARG, "--kv is f16 or f32, not '%s'", arg);
@@ -36,6 +70,7 @@ bool app_engine_open(struct app_engine *a, const char *model, struct engine **ou
     *out = NULL;
     if (!app_model_path(model, a->path, sizeof a->path, e)) return false;
     a->p.model_path = a->path;
+    a->p.loras = a->loras;
     if (!engine_open(&a->p, out, e)) return false;
     const char *warning = engine_info(*out)->warning;
     if (*warning) fprintf(stderr, "lectern: warning: %s\n", warning);

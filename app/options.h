@@ -14,6 +14,7 @@ enum { // beyond every character
     OPT_BATCH,
     OPT_VALIDATE,
     OPT_QUIET,
+    OPT_LORA,
     OPT_GREEDY,
     OPT_TEMP,
     OPT_TOP_K,
@@ -27,6 +28,7 @@ enum { // beyond every character
     {"device", required_argument, NULL, OPT_DEVICE}, {"ctx", required_argument, NULL, OPT_CTX},    \
         {"kv", required_argument, NULL, OPT_KV}, {"batch", required_argument, NULL, OPT_BATCH},    \
         {"validate", no_argument, NULL, OPT_VALIDATE}, {"quiet", no_argument, NULL, OPT_QUIET},    \
+        {"lora", required_argument, NULL, OPT_LORA},                                               \
     {                                                                                              \
         "help", no_argument, NULL, 'h'                                                             \
     }
@@ -36,6 +38,7 @@ enum { // beyond every character
     "  --ctx N         positions of context (default: the model's, at most 4096)\n"                \
     "  --kv f16|f32    type of the key/value cache (default f16)\n"                                \
     "  --batch N       most tokens computed at once (default 512)\n"                               \
+    "  --lora FILE[:S] LoRA adapter (GGUF) with scale S (default 1); may be repeated\n"            \
     "  --validate      Khronos validation layer on; any message is a failure\n"                    \
     "  --quiet         no progress on standard error\n"
 
@@ -51,10 +54,15 @@ enum { // beyond every character
     "  --top-k N  --top-p P  --min-p P   keep fewer candidates\n"                                  \
     "  --seed N        of the random choice (default 0)\n"
 
+enum { APP_MAX_LORAS = 8, APP_LORA_PATH = 1024 };
+
 struct app_engine {
     struct engine_params p;
     struct progress progress;
     char path[4096];
+    struct engine_lora loras[APP_MAX_LORAS];
+    char lora_paths[APP_MAX_LORAS][APP_LORA_PATH];
+    char lora_text[APP_MAX_LORAS * (APP_LORA_PATH + 16)]; // "FILE:SCALE,..." for records
 };
 
 void app_engine_init(struct app_engine *a);

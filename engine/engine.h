@@ -113,8 +113,8 @@ struct engine_device_plan { // what a device gets
     uint32_t first_layer, n_layers, n_resident; // the others are streamed from the file
     uint64_t weight_bytes;  // resident layers and, on the last device, the output matrix
     uint64_t stream_bytes;  // two slots for streamed layers
-    uint64_t kv_bytes, scratch_bytes;
-    uint64_t total_bytes;   // the sum of these four: to the byte what the allocator will report
+    uint64_t lora_bytes, kv_bytes, scratch_bytes;
+    uint64_t total_bytes;   // the sum of these five: to the byte what the allocator will report
     uint64_t staging_bytes; // host memory besides
     uint64_t streamed_file_bytes; // read from the file for every pass
 };
@@ -131,6 +131,11 @@ struct engine_layout { // what lives where, decided before anything is allocated
     double token_s;        // modelled from both; 0: unknown
 };
 
+struct engine_lora { // a LoRA adapter (GGUF) for the model; its scale may be negative, 0: unused
+    const char *path;
+    float scale;
+};
+
 struct engine_params {
     const char *model_path;
     const char *device;  // NULL: best usable; else an index or part of a name; several with commas
@@ -142,6 +147,8 @@ struct engine_params {
     uint32_t n_ctx;      // positions per sequence; 0: the smaller of training length and 4,096
     uint32_t n_seqs;     // sequences; 0: 1
     uint32_t n_batch;    // most tokens computed at once; 0: 512. Lowered to what fits
+    const struct engine_lora *loras; // [n_loras] summed; read during engine_open only
+    uint32_t n_loras;
     bool validate;       // Khronos validation layer; any message fails the call that caused it
     struct progress *progress; // may be NULL
 };
@@ -155,6 +162,8 @@ struct engine_info {
     uint64_t weight_bytes_device; // after repacking
     uint64_t weight_bytes_token;  // of them read for one token
     uint64_t kv_bytes, scratch_bytes;
+    uint64_t lora_bytes; // of adapters on the device
+    uint32_t n_loras;
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab;
     uint32_t n_ctx_train, n_ctx, n_seqs, n_batch;
     uint32_t n_devices, n_resident; // layers that are not streamed, on all devices

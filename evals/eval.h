@@ -145,6 +145,7 @@ struct eval_params {
     bool resume;            // go on where out_dir's results.json stopped
     bool allow_unsafe;
     const char *kv; // "f16" or "f32", for the record
+    const char *adapters; // "FILE:SCALE,..." or "", for the record and --resume's check; NULL: ""
 };
 
 struct eval_score { // one task and filter; see README.md, results.json

@@ -221,6 +221,7 @@ static cJSON *build_run(const struct run *r)
     cJSON_AddNumberToObject(o, "minutes", p->minutes);
     cJSON_AddNumberToObject(o, "n_ctx", r->model.n_ctx);
     cJSON_AddStringToObject(o, "kv", p->kv ? p->kv : "f16");
+    cJSON_AddStringToObject(o, "adapters", p->adapters ? p->adapters : "");
     cJSON_AddStringToObject(o, "device", r->model.device);
     cJSON_AddStringToObject(o, "driver", r->model.driver);
     tasks = cJSON_AddArrayToObject(o, "progress");
@@ -425,6 +426,8 @@ cJSON *results_build(const struct run *r)
     cJSON_AddStringToObject(model, "path", r->model.path);
     cJSON_AddStringToObject(model, "file_type", r->model.file_type);
     cJSON_AddNumberToObject(model, "n_params", (double)r->model.n_params);
+    if (r->params.adapters && *r->params.adapters)
+        cJSON_AddStringToObject(model, "adapters", r->params.adapters);
     cJSON_AddBoolToObject(doc, "complete", r->complete);
     cJSON *scores = cJSON_AddArrayToObject(doc, "scores");
     cJSON *failures = cJSON_AddArrayToObject(doc, "failures");

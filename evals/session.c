@@ -90,6 +90,7 @@ static bool same_run(const struct run *r, const cJSON *j, struct err *e)
            same_text(j, "tasks", p->tasks, path, "list of tasks", e) &&
            same_text(j, "seed", seed, path, "seed", e) &&
            same_text(j, "kv", p->kv ? p->kv : "f16", path, "cache type", e) &&
+           same_text(j, "adapters", p->adapters ? p->adapters : "", path, "list of adapters", e) &&
            same_number(j, "limit", p->limit, path, e) &&
            same_number(j, "minutes", p->minutes, path, e) &&
            same_number(j, "n_ctx", r->model.n_ctx, path, e);

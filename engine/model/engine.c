@@ -99,6 +99,7 @@ static void describe(struct engine *g)
         i->weight_bytes_token += weights_matrix_bytes(&s->weights);
         i->kv_bytes += s->forward.kv_bytes;
         i->scratch_bytes += s->forward.scratch_bytes;
+        i->lora_bytes += s->lora.device_bytes;
         i->n_resident += s->weights.n_resident;
     }
     count_types(&g->file, i);
@@ -110,7 +111,7 @@ static void describe(struct engine *g)
                        "the context of %u positions is longer than the %u that the model was "
                        "trained on: behind those it meets distances it has never seen, and its "
                        "predictions get worse, often to the point of nonsense",
-                       f->p.n_ctx, c->n_ctx_train);
+                       p->n_ctx, c->n_ctx_train);
 }
 
 // ------------------------------------------------------------------------------------ opening
@@ -136,6 +137,7 @@ static bool allocate(struct engine *g, uint32_t k, struct err *e)
                             s->has_output, &t->weights, e) &&
            weights_place(&t->weights, &t->gpu, s->n_resident, e) &&
            weights_allocate(&t->weights, &t->gpu, e) &&
+           lora_load(&t->gpu, &g->place.lora, &g->config, &t->weights, &t->lora, e) &&
            forward_create(&t->gpu, &g->config, &t->weights, &t->stream, &g->place.p, &t->forward,
                           e);
 }
@@ -146,6 +148,7 @@ static void release(struct engine *g)
         struct stage *t = &g->stages[k];
         stream_destroy(&t->stream);
         forward_destroy(&t->forward);
+        lora_free(&t->lora);
         weights_free(&t->gpu, &t->weights);
     }
 }
@@ -263,6 +266,7 @@ static bool prepare(struct engine *g, const struct engine_params *p,
         .n_batch = p->n_batch ? p->n_batch : 512,
         .kv_f32 = p->kv == ENGINE_KV_F32,
     };
+    g->place.lora = (struct lora_params){p->loras, p->n_loras};
     engine_describe_device(&g->stages[0].gpu.caps, &g->device);
     set_budgets(g, p);
     return true;
@@ -289,6 +293,7 @@ bool engine_open_limited(const struct engine_params *p, const struct gpu_limits 
         return false;
     }
     describe(g);
+    g->info.n_loras = p->n_loras;
     g->info.load_s = clock_s() - start;
     *out = g;
     return true;

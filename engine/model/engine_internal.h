@@ -6,11 +6,13 @@
 
 #include "engine/engine.h"
 #include "engine/model/forward.h"
+#include "engine/model/lora.h"
 #include "engine/model/place.h"
 
 struct stage { // layers on one device
     struct gpu gpu;
     struct weights weights;
+    struct lora lora;
     struct stream stream;
     struct forward forward;
 };

@@ -2,6 +2,7 @@
 #include "base/cancel.h"
 #include "base/clock.h"
 #include "base/size.h"
+#include "engine/model/lora.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ static bool record_matmul(struct forward *f, const struct matrix_group *g,
                           struct err *e)
 {
     uint32_t nt = n_tokens == 1 ? 1 : 4, tiles_a_group = f->kernels.tile_lanes / TILE_LANES;
+    if (g->lora && !lora_record_a(f, g->lora, n_tokens, e)) return false;
     for (uint32_t i = 0; i < g->n; i++) {
         const struct matrix *m = &g->m[i];
         const struct gpu_pipeline *p;
@@ -43,7 +45,7 @@ static bool record_matmul(struct forward *f, const struct matrix_group *g,
                                   (uint32_t)size_div_up(n_tokens, nt), 1});
     }
     gpu_barrier(f->gpu, &f->cmd);
-    return true;
+    return !g->lora || lora_record_b(f, g->lora, first, n_tokens, g->n_cols / 4, e);
 }
 
 static bool record_attention(struct forward *f, const struct layer_ops *ops,
@@ -306,7 +308,7 @@ static bool same_kernels(const struct layer *a, const struct layer *b)
     for (uint32_t k = 0; k < LAYER_GROUPS; k++) {
         const struct matrix_group *x = layer_group((struct layer *)(uintptr_t)a, k),
                                   *y = layer_group((struct layer *)(uintptr_t)b, k);
-        if (x->n != y->n || x->want != y->want) return false;
+        if (x->n != y->n || x->want != y->want || !x->lora != !y->lora) return false;
         for (uint32_t i = 0; i < x->n; i++)
             if (x->m[i].format != y->m[i].format) return false;
     }
@@ -365,16 +367,17 @@ bool forward_copy_cells(struct forward *f, uint32_t dst, uint32_t src, uint32_t 
 
 bool forward_time_matvec(struct forward *f, double *bytes, double *seconds, struct err *e)
 {
-    const struct matrix_group *g = &f->weights->output;
+    struct matrix_group g = f->weights->output;
+    g.lora = NULL;
     memset(&f->recorded, 0, sizeof f->recorded);
-    if (!gpu_begin(f->gpu, &f->cmd, e) || !record_matmul(f, g, f->output, 0, 1, false, e) ||
+    if (!gpu_begin(f->gpu, &f->cmd, e) || !record_matmul(f, &g, f->output, 0, 1, false, e) ||
         !gpu_end(f->gpu, &f->cmd, e))
         return false;
     double start = clock_s();
     if (!gpu_submit(f->gpu, &f->cmd, e)) return false;
     *seconds = clock_s() - start;
     *bytes = 0;
-    for (uint32_t i = 0; i < g->n; i++)
-        *bytes += (double)g->m[i].bytes;
+    for (uint32_t i = 0; i < g.n; i++)
+        *bytes += (double)g.m[i].bytes;
     return true;
 }

@@ -1,6 +1,7 @@
 // Buffers and descriptor sets of the forward pass.
 #include "engine/model/forward.h"
 #include "base/size.h"
+#include "engine/model/lora.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -163,7 +164,7 @@ static bool make_matmul(struct forward *f, const struct matrix_group *g, enum sc
             !gpu_set_make(f->gpu, &f->sets, p, bufs, &(*out)[i], e))
             return false;
     }
-    return true;
+    return !g->lora || lora_bind(f, g->lora, &f->scratch[y], e);
 }
 
 static bool make_layer(struct forward *f, uint32_t i, VkDescriptorSet **next, struct err *e)

@@ -31,6 +31,7 @@ void layout_describe(const struct place *p, struct engine_layout *out)
         d->n_resident = s->n_resident;
         d->weight_bytes = s->resident_bytes;
         d->stream_bytes = s->slot_bytes;
+        d->lora_bytes = s->lora_bytes;
         d->kv_bytes = s->kv_bytes;
         d->scratch_bytes = s->scratch_bytes;
         d->total_bytes = place_stage_bytes(s);

@@ -10,7 +10,7 @@ enum { BATCH_COMFORT = 64, CTX_LEAST = 256, PASS_STREAMED = 2048 };
 
 uint64_t place_stage_bytes(const struct place_stage *s)
 {
-    return s->resident_bytes + s->slot_bytes + s->kv_bytes + s->scratch_bytes;
+    return s->resident_bytes + s->slot_bytes + s->lora_bytes + s->kv_bytes + s->scratch_bytes;
 }
 
 // -------------------------------------------------------------------------------- the budget
@@ -79,15 +79,15 @@ static bool most_resident(struct place_stage *s, struct weights *w, bool streami
     return try_resident(s, w, lo, fits, e);
 }
 
-static bool place_stage(const struct gguf *g, const struct config *c,
-                        const struct forward_params *p, bool streaming, struct place_stage *s,
-                        bool *fits, struct err *e)
+static bool place_stage(const struct gguf *g, const struct config *c, const struct place *p,
+                        bool streaming, struct place_stage *s, bool *fits, struct err *e)
 {
     struct weights w;
     if (!weights_describe(g, c, s->gpu, s->first_layer, s->n_layers, s->has_output, &w, e))
         return false;
-    scratch_of(s, c, &w, p);
-    bool ok = most_resident(s, &w, streaming, fits, e);
+    bool ok = lora_measure(s->gpu, &p->lora, c, &w, p->p.n_batch, &s->lora_bytes, e);
+    scratch_of(s, c, &w, &p->p);
+    ok = ok && most_resident(s, &w, streaming, fits, e);
     s->streamed_bytes = 0;
     for (uint32_t i = s->n_resident; i < s->n_layers; i++)
         s->streamed_bytes += w.layers[i].file_bytes;
@@ -126,7 +126,7 @@ static bool decide_stages(const struct gguf *g, const struct config *c, struct p
     *fits = true;
     for (uint32_t i = 0; i < p->n_stages; i++) {
         bool one;
-        if (!place_stage(g, c, &p->p, streaming, &p->stage[i], &one, e)) return false;
+        if (!place_stage(g, c, p, streaming, &p->stage[i], &one, e)) return false;
         *fits &= one;
     }
     return true;

@@ -9,6 +9,7 @@
 
 #include "engine/engine.h"
 #include "engine/model/forward.h"
+#include "engine/model/lora.h"
 
 struct place_stage { // a device
     struct gpu *gpu; // borrowed
@@ -16,7 +17,7 @@ struct place_stage { // a device
     uint32_t first_layer, n_layers, n_resident;
     bool has_output;
     // Bytes that the allocator will report, to the byte.
-    uint64_t resident_bytes, slot_bytes, kv_bytes, scratch_bytes;
+    uint64_t resident_bytes, slot_bytes, lora_bytes, kv_bytes, scratch_bytes;
     uint64_t staging_bytes;  // host memory besides, where the device's cannot be written
     uint64_t streamed_bytes; // of the file, read for every pass
 };
@@ -25,6 +26,7 @@ struct place {
     struct place_stage stage[ENGINE_MAX_DEVICES];
     uint32_t n_stages;
     struct forward_params p; // as it came out
+    struct lora_params lora;
     bool smaller_batch, smaller_ctx; // than was asked for
 };
 

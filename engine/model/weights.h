@@ -26,12 +26,15 @@ struct matrix { // consecutive tiles of tensors of one format and width that lie
     struct gpu_buf buf; // a view
 };
 
+struct lora_group;
+
 struct matrix_group { // tensors with the same input; outputs lie side by side in one row
     struct matrix *m; // [n]
     uint32_t n;
     uint32_t row_at[3]; // first output column of each tensor
     uint32_t n_cols;    // output columns with padding
     uint32_t want;      // bits of the activation forms that the formats read
+    struct lora_group *lora; // adapters of these tensors, or NULL; lora.h, borrowed
 };
 
 struct vector { // gains of a norm, [n_embd padded to 32] f32

@@ -247,7 +247,7 @@ static void test_plan(void **state)
     assert_true(i->scratch_bytes <= p.scratch_bytes + 12 * 65536);
     uint64_t forms = 64ull * 512 / 32 * (8 + 3) * 16; // i10 and f32 are not used here
     assert_true(i->scratch_bytes + forms >= p.scratch_bytes);
-    uint64_t embd = engine_matrix_bytes("Q4_0", i->n_vocab, i->n_embd), w = 2 * embd, rounding = 64;
+    uint64_t embd = engine_matrix_bytes("Q4_0", i->n_vocab, i->n_embd), w = embd, rounding = 64;
     uint64_t kv = (uint64_t)i->n_kv_heads * i->head_dim;
     for (uint32_t l = 0; l < i->n_layers; l++) {
         w += 2 * engine_matrix_bytes("Q4_0", 256, 256) + 2 * engine_matrix_bytes("Q4_0", kv, 256);
@@ -256,7 +256,7 @@ static void test_plan(void **state)
     }
     w += 256 * 4;
     assert_true(i->weight_bytes_device >= w && i->weight_bytes_device <= w + rounding * 65536);
-    assert_true(i->weight_bytes_token <= i->weight_bytes_device - embd);
+    assert_true(i->weight_bytes_token < i->weight_bytes_device); // by the norms
     assert_int_equal(engine_matrix_bytes("Q9_9", 32, 32), 0);
     engine_close(g);
     remove(path);
