@@ -4,17 +4,21 @@
 #define LECTERN_KERNELS_LIST_H
 
 #define KERNEL_LIST(X)                                                                             \
+    X(embed_q2, 2, 1, push_embed)                                                                  \
+    X(embed_q3, 2, 1, push_embed)                                                                  \
     X(embed_q4, 2, 1, push_embed)                                                                  \
+    X(embed_q5, 2, 1, push_embed)                                                                  \
+    X(embed_q6, 2, 1, push_embed)                                                                  \
     X(embed_q8, 2, 1, push_embed)                                                                  \
-    X(embed_q8p, 2, 1, push_embed)                                                                 \
-    X(embed_q8m, 2, 1, push_embed)                                                                 \
     X(embed_f16, 2, 1, push_embed)                                                                 \
     X(embed_bf16, 2, 1, push_embed)                                                                \
     X(embed_f32, 2, 1, push_embed)                                                                 \
+    X(matmul_q2, 3, 1, push_matmul)                                                                \
+    X(matmul_q3, 3, 1, push_matmul)                                                                \
     X(matmul_q4, 3, 1, push_matmul)                                                                \
+    X(matmul_q5, 3, 1, push_matmul)                                                                \
+    X(matmul_q6, 3, 1, push_matmul)                                                                \
     X(matmul_q8, 3, 1, push_matmul)                                                                \
-    X(matmul_q8p, 3, 1, push_matmul)                                                               \
-    X(matmul_q8m, 3, 1, push_matmul)                                                               \
     X(matmul_f16, 3, 1, push_matmul)                                                               \
     X(matmul_bf16, 3, 1, push_matmul)                                                              \
     X(matmul_f32, 3, 1, push_matmul)                                                               \

@@ -20,7 +20,6 @@ struct tile_source { // tensors that one matrix is filled from
     const struct gguf_tensor *t[3];
     uint32_t n;
     size_t tile_bytes;
-    struct quant_group *scratch; // of a row
 };
 
 static bool fill_tiles(void *ctx, void *dst, uint64_t begin, uint64_t end, struct err *e)
@@ -35,7 +34,7 @@ static bool fill_tiles(void *ctx, void *dst, uint64_t begin, uint64_t end, struc
             if (tile < tiles) break;
             tile -= tiles;
         }
-        repack_tile(s->t[i], tile, s->scratch, out);
+        repack_tile(s->t[i], tile, out);
         out += s->tile_bytes;
     }
     return cancel_check(e);
@@ -54,13 +53,10 @@ static bool fill_matrix(struct loader *l, const struct gguf_tensor *const *t, ui
     m->n_blocks = (uint32_t)size_div_up(t[0]->ne[0], BLOCK_COLS);
     m->n_tiles = (uint32_t)tiles;
     s.tile_bytes = (size_t)m->n_blocks * weight_layout(m->format)->block_texels * 16;
-    s.scratch = malloc(m->n_blocks * sizeof *s.scratch);
-    if (!s.scratch) return err_nomem(e, "a row of weights", m->n_blocks * sizeof *s.scratch);
     char name[96];
     (void)snprintf(name, sizeof name, "%.*s", (int)size_min(t[0]->name.n, 90), t[0]->name.s);
     bool ok = gpu_buf_create(l->gpu, GPU_DEVICE, tiles * s.tile_bytes, name, &m->buf, e) &&
               gpu_buf_fill(l->gpu, &m->buf, s.tile_bytes, fill_tiles, &s, e);
-    free(s.scratch);
     for (uint32_t i = 0; ok && i < n; i++) {
         map_drop(&l->file->map, (size_t)(t[i]->data - l->file->map.data), t[i]->size);
         l->done += t[i]->size;

@@ -66,6 +66,10 @@ bool kt_compare(const struct kt_buf *b, const uint32_t *got, const struct kt_exp
 // Reads and compares; a difference fails the test with `what`.
 void kt_check(struct kt *t, const struct kt_buf *b, const struct kt_expect *x, const char *what);
 
+// Rows of random blocks with finite scales. data: n_rows * the row's bytes.
+void kt_random_rows(struct kt *t, enum quant_type type, size_t n_rows, size_t n_cols,
+                    unsigned char *data);
+
 struct kt_weights {
     struct gguf_tensor tensor; // data owned
     double *w;                 // [rows, cols padded to 32], what the layout stands for
