@@ -14,6 +14,13 @@ enum {
     MAX_TEXELS = 72, // of a block in the widest layout of integers
 };
 
+// Rows lie far apart: no processor foresees that 32 of them are read in turn.
+#ifdef __GNUC__
+#define PREFETCH(p) __builtin_prefetch(p)
+#else
+#define PREFETCH(p) ((void)(p))
+#endif
+
 enum weight_format repack_format(enum quant_type type)
 {
     switch (type) {
@@ -36,35 +43,61 @@ enum weight_format repack_format(enum quant_type type)
     return WEIGHT_F32;
 }
 
-// What a lane of a block is made from: row r's group is g[SPAN * r]. zero: what makes the layout's
-// integers out of g's, a power of two that is added to the type's range of twice its size.
+// What a lane of a block is made from: row r's group is g[SPAN * r]. zero: what is added to its
+// integers to make the layout's, 0 or half their range.
 struct lane {
     const struct quant_group *g;
+    const uint32_t (*scales)[2]; // of each group: f16 d0, d1; f16 m0, m1, less zero * d
     uint32_t zero;
 };
 
-// Texel i of the lane, dst being its first.
-static void put_texel(unsigned char *dst, uint32_t i, const uint32_t words[4])
+// A lane's n texels of a block, dst being its first.
+static void put_texels(unsigned char *dst, uint32_t (*w)[4], uint32_t n)
 {
-    memcpy(dst + (size_t)16 * TILE_LANES * i, words, 16);
+    for (uint32_t i = 0; i < n; i++)
+        memcpy(dst + (size_t)16 * TILE_LANES * i, w[i], 16);
 }
 
-static uint32_t halves(float low, float high)
+// In two loops, so that the conversions become vectors.
+static void round_scales(const struct quant_group *g, float zero, uint32_t (*out)[2])
 {
-    return f32_to_f16(low) | (uint32_t)f32_to_f16(high) << 16;
+    float v[SPAN * LANE_ROWS * 4];
+    uint16_t h[SPAN * LANE_ROWS * 4];
+    for (size_t i = 0; i < SPAN * LANE_ROWS; i++) {
+        memcpy(v + 4 * i, g[i].d, 8);
+        v[4 * i + 2] = g[i].m[0] - zero * g[i].d[0];
+        v[4 * i + 3] = g[i].m[1] - zero * g[i].d[1];
+    }
+    for (size_t i = 0; i < SPAN * LANE_ROWS * 4; i++)
+        h[i] = f32_to_f16(v[i]);
+    memcpy(out, h, sizeof h);
 }
 
-// The low `bits` of eight integers, exclusive or `flip`, side by side: neighbours meet, then pairs,
-// then fours. Adding 2^(bits - 1) modulo 2^bits is that exclusive or.
-static inline uint64_t squeeze(const int8_t *q, uint32_t bits, uint32_t flip)
+// The low `bits` of a row's 32 integers, exclusive or `flip`, eight a word side by side: neighbours
+// meet, then pairs, then fours. Adding 2^(bits - 1) modulo 2^bits is that exclusive or.
+static inline void squeeze(const int8_t *q, uint32_t bits, uint32_t flip, uint64_t *restrict out)
 {
-    const uint64_t ones = 0x0101010101010101u;
-    uint64_t x;
-    memcpy(&x, q, 8);
-    x = (x & ones * ((1u << bits) - 1)) ^ ones * flip;
-    x = (x & 0x00ff00ff00ff00ffu) | (x & 0xff00ff00ff00ff00u) >> (8 - bits);
-    x = (x & 0x0000ffff0000ffffu) | (x & 0xffff0000ffff0000u) >> 2 * (8 - bits);
-    return (x & 0x00000000ffffffffu) | (x & 0xffffffff00000000u) >> 4 * (8 - bits);
+    const uint64_t ones = 0x0101010101010101u, keep = ones * ((1u << bits) - 1), add = ones * flip;
+    uint32_t gap = 8 - bits;
+    memcpy(out, q, 32);
+    for (uint32_t i = 0; i < 4; i++) {
+        uint64_t x = (out[i] & keep) ^ add;
+        x = (x & 0x00ff00ff00ff00ffu) | (x & 0xff00ff00ff00ff00u) >> gap;
+        x = (x & 0x0000ffff0000ffffu) | (x & 0xffff0000ffff0000u) >> 2 * gap;
+        out[i] = (x & 0x00000000ffffffffu) | (x & 0xffffffff00000000u) >> 4 * gap;
+    }
+}
+
+// Four bits, four a word of 32: the odd halves stay free for another row.
+static void nibbles(const int8_t *q, uint32_t flip, uint64_t *restrict out)
+{
+    const uint64_t ones = 0x0101010101010101u, add = ones * flip;
+    memcpy(out, q, 32);
+    for (uint32_t i = 0; i < 4; i++) {
+        uint64_t x = (out[i] & ones * 15) ^ add;
+        x = (x | x >> 4) & 0x00ff00ff00ff00ffu;
+        out[i] = (x | x >> 8) & 0x0000ffff0000ffffu;
+    }
 }
 
 // Bits at..at+n-1 of v.
@@ -76,116 +109,102 @@ static inline uint32_t cut(uint64_t v, uint32_t at, uint32_t n)
 // Two bits, two rows a word: eight columns. d and m of 16 columns each.
 static void put_q2(const struct lane *l, unsigned char *dst)
 {
-    uint32_t w[2][4], d[4], m[4];
+    uint32_t w[4][4];
+    uint64_t even[4], odd[4];
     for (uint32_t r = 0; r < LANE_ROWS; r += 2) {
-        const int8_t *even = l->g[SPAN * r].q, *odd = l->g[SPAN * (r + 1)].q;
+        squeeze(l->g[SPAN * r].q, 2, 0, even);
+        squeeze(l->g[SPAN * (r + 1)].q, 2, 0, odd);
         for (uint32_t k = 0; k < 4; k++)
-            w[k / 2][k % 2 * 2 + r / 2] = (uint32_t)squeeze(even + 8 * k, 2, 0) |
-                                          (uint32_t)squeeze(odd + 8 * k, 2, 0) << 16;
+            w[k / 2][k % 2 * 2 + r / 2] = (uint32_t)(even[k] | odd[k] << 16);
     }
     for (uint32_t r = 0; r < LANE_ROWS; r++) {
-        const struct quant_group *g = &l->g[SPAN * r];
-        d[r] = halves(g->d[0], g->d[1]);
-        m[r] = halves(g->m[0], g->m[1]);
+        w[2][r] = l->scales[SPAN * r][0];
+        w[3][r] = l->scales[SPAN * r][1];
     }
-    put_texel(dst, 0, w[0]);
-    put_texel(dst, 1, w[1]);
-    put_texel(dst, 2, d);
-    put_texel(dst, 3, m);
+    put_texels(dst, w, 4);
 }
 
 // Three bits, two rows a word: five columns, and in bit 15 one of column 15.
 static void put_q3(const struct lane *l, unsigned char *dst)
 {
-    uint32_t w[3][4] = {{0}}, d[4];
-    for (uint32_t r = 0; r < LANE_ROWS; r++) {
-        const struct quant_group *g = &l->g[SPAN * r];
+    uint32_t w[4][4];
+    uint64_t even[4], odd[4];
+    for (uint32_t r = 0; r < LANE_ROWS; r += 2) {
+        squeeze(l->g[SPAN * r].q, 3, 4, even);
+        squeeze(l->g[SPAN * (r + 1)].q, 3, 4, odd);
         for (uint32_t h = 0; h < 2; h++) {
-            const int8_t *q = g->q + 16 * h;
-            uint64_t v = squeeze(q, 3, 4) | squeeze(q + 8, 3, 4) << 24;
+            uint64_t a = even[2 * h] | even[2 * h + 1] << 24, b = odd[2 * h] | odd[2 * h + 1] << 24;
             for (uint32_t j = 0; j < 3; j++)
-                w[j][2 * h + r / 2] |= (cut(v, 15 * j, 15) | cut(v, 45 + j, 1) << 15)
-                                       << 16 * (r % 2);
+                w[j][2 * h + r / 2] = cut(a, 15 * j, 15) | cut(a, 45 + j, 1) << 15 |
+                                      cut(b, 15 * j, 15) << 16 | cut(b, 45 + j, 1) << 31;
         }
-        d[r] = halves(g->d[0], g->d[1]);
     }
-    for (uint32_t j = 0; j < 3; j++)
-        put_texel(dst, j, w[j]);
-    put_texel(dst, 3, d);
+    for (uint32_t r = 0; r < LANE_ROWS; r++)
+        w[3][r] = l->scales[SPAN * r][0];
+    put_texels(dst, w, 4);
 }
 
 // Four bits, two rows a word: four columns.
 static void put_q4(const struct lane *l, unsigned char *dst)
 {
-    uint32_t scales[4];
+    uint32_t w[5][4];
+    uint64_t even[4], odd[4];
     for (uint32_t r = 0; r < LANE_ROWS; r += 2) {
-        const struct quant_group *even = &l->g[SPAN * r], *odd = even + SPAN;
-        float zero = (float)l->zero;
-        for (uint32_t h = 0; h < 2; h++) {
-            uint32_t w[4];
-            for (uint32_t k = 0; k < 2; k++) {
-                uint64_t a = squeeze(even->q + 16 * h + 8 * k, 4, l->zero);
-                uint64_t b = squeeze(odd->q + 16 * h + 8 * k, 4, l->zero);
-                w[2 * k] = cut(a, 0, 16) | cut(b, 0, 16) << 16;
-                w[2 * k + 1] = cut(a, 16, 16) | cut(b, 16, 16) << 16;
-            }
-            put_texel(dst, r + h, w);
-        }
-        scales[r / 2] = halves(even->d[0], odd->d[0]);
-        scales[2 + r / 2] = halves(even->m[0] - zero * even->d[0], odd->m[0] - zero * odd->d[0]);
+        nibbles(l->g[SPAN * r].q, l->zero, even);
+        nibbles(l->g[SPAN * (r + 1)].q, l->zero, odd);
+        for (uint32_t k = 0; k < 4; k++)
+            even[k] |= odd[k] << 16;
+        memcpy(w[r], even, 32);
+        const uint32_t *a = l->scales[SPAN * r], *b = l->scales[SPAN * (r + 1)];
+        w[4][r / 2] = (a[0] & 0xffff) | b[0] << 16;
+        w[4][2 + r / 2] = (a[1] & 0xffff) | b[1] << 16;
     }
-    put_texel(dst, 4, scales);
+    put_texels(dst, w, 5);
 }
 
 // Five bits, a row a word: six columns above two bits of columns 30 and 31.
 static void put_q5(const struct lane *l, unsigned char *dst)
 {
     uint32_t w[6][4];
+    uint64_t v[4];
     for (uint32_t r = 0; r < LANE_ROWS; r++) {
-        const struct quant_group *g = &l->g[SPAN * r];
-        uint64_t a = squeeze(g->q, 5, l->zero), b = squeeze(g->q + 8, 5, l->zero);
-        uint64_t c = squeeze(g->q + 16, 5, l->zero), d = squeeze(g->q + 24, 5, l->zero);
-        w[0][r] = cut(a, 0, 30) << 2 | cut(d, 30, 2);
-        w[1][r] = (cut(a, 30, 10) | cut(b, 0, 20) << 10) << 2 | cut(d, 32, 2);
-        w[2][r] = (cut(b, 20, 20) | cut(c, 0, 10) << 20) << 2 | cut(d, 34, 2);
-        w[3][r] = cut(c, 10, 30) << 2 | cut(d, 36, 2);
-        w[4][r] = cut(d, 0, 30) << 2 | cut(d, 38, 2);
-        w[5][r] = halves(g->d[0], g->m[0] - (float)l->zero * g->d[0]);
+        squeeze(l->g[SPAN * r].q, 5, l->zero, v);
+        w[0][r] = cut(v[0], 0, 30) << 2 | cut(v[3], 30, 2);
+        w[1][r] = (cut(v[0], 30, 10) | cut(v[1], 0, 20) << 10) << 2 | cut(v[3], 32, 2);
+        w[2][r] = (cut(v[1], 20, 20) | cut(v[2], 0, 10) << 20) << 2 | cut(v[3], 34, 2);
+        w[3][r] = cut(v[2], 10, 30) << 2 | cut(v[3], 36, 2);
+        w[4][r] = cut(v[3], 0, 30) << 2 | cut(v[3], 38, 2);
+        w[5][r] = (l->scales[SPAN * r][0] & 0xffff) | l->scales[SPAN * r][1] << 16;
     }
-    for (uint32_t j = 0; j < 6; j++)
-        put_texel(dst, j, w[j]);
+    put_texels(dst, w, 6);
 }
 
 // Six bits, a row a word: five columns above two bits of column 15.
 static void put_q6(const struct lane *l, unsigned char *dst)
 {
     uint32_t w[7][4];
+    uint64_t v[4];
     for (uint32_t r = 0; r < LANE_ROWS; r++) {
-        const struct quant_group *g = &l->g[SPAN * r];
+        squeeze(l->g[SPAN * r].q, 6, 0, v);
         for (uint32_t h = 0; h < 2; h++) {
-            uint64_t a = squeeze(g->q + 16 * h, 6, 0), b = squeeze(g->q + 16 * h + 8, 6, 0);
+            uint64_t a = v[2 * h], b = v[2 * h + 1];
             w[3 * h][r] = cut(a, 0, 30) << 2 | cut(b, 42, 2);
             w[3 * h + 1][r] = (cut(a, 30, 18) | cut(b, 0, 12) << 18) << 2 | cut(b, 44, 2);
             w[3 * h + 2][r] = cut(b, 12, 30) << 2 | cut(b, 46, 2);
         }
-        w[6][r] = halves(g->d[0], g->d[1]);
+        w[6][r] = l->scales[SPAN * r][0];
     }
-    for (uint32_t j = 0; j < 7; j++)
-        put_texel(dst, j, w[j]);
+    put_texels(dst, w, 7);
 }
 
 static void put_q8(const struct lane *l, unsigned char *dst)
 {
-    uint32_t w[4], d[4];
+    uint32_t w[9][4];
     for (uint32_t r = 0; r < LANE_ROWS; r++) {
-        const struct quant_group *g = &l->g[SPAN * r];
-        for (uint32_t h = 0; h < 2; h++) {
-            memcpy(w, g->q + 16 * h, 16);
-            put_texel(dst, 2 * r + h, w);
-        }
-        d[r] = half_bits(g->d[0]);
+        memcpy(w[2 * r], l->g[SPAN * r].q, 32);
+        w[8][r] = half_bits(l->g[SPAN * r].d[0]);
     }
-    put_texel(dst, 8, d);
+    put_texels(dst, w, 9);
 }
 
 typedef void put_fn(const struct lane *l, unsigned char *dst);
@@ -200,6 +219,23 @@ struct rows { // of one tile in the file
     uint32_t n;   // 32, or fewer in the last tile
 };
 
+// Decodes n blocks of the lane's rows at byte `at`, and fetches what the next span will read.
+static void decode_rows(enum quant_type type, const struct rows *rows, uint32_t lane, size_t at,
+                        size_t step, size_t n, struct quant_group *groups)
+{
+    for (uint32_t r = 0; r < LANE_ROWS; r++, groups += SPAN) {
+        uint32_t row = LANE_ROWS * lane + r;
+        if (row >= rows->n) { // padding: scale and minimum zero
+            memset(groups, 0, SPAN * sizeof *groups);
+            continue;
+        }
+        const unsigned char *src = rows->data + row * rows->bytes;
+        for (size_t i = at + step; i < size_min(at + 2 * step, rows->bytes); i += 64)
+            PREFETCH(src + i);
+        quant_groups(type, src + at, n * BLOCK_COLS, groups);
+    }
+}
+
 static void grouped_tile(const struct gguf_tensor *t, const struct rows *rows, unsigned char *dst)
 {
     const struct quant_info *info = quant_info(t->type);
@@ -207,21 +243,17 @@ static void grouped_tile(const struct gguf_tensor *t, const struct rows *rows, u
     size_t n_blocks = (size_t)t->ne[0] / BLOCK_COLS, bytes = weight_layout(f)->block_texels * 16u;
     size_t step = (size_t)SPAN * BLOCK_COLS / info->block * info->block_bytes;
     unsigned char span[SPAN * MAX_TEXELS * 16];
-    struct quant_group groups[SPAN * LANE_ROWS];
+    struct quant_group groups[SPAN * LANE_ROWS] = {0};
+    uint32_t scales[SPAN * LANE_ROWS][2];
     uint32_t zero = t->type == QUANT_Q4_0 ? 8 : t->type == QUANT_Q5_0 ? 16 : 0;
     for (size_t b = 0, at = 0; b < n_blocks; b += SPAN, at += step) {
         size_t n = size_min(SPAN, n_blocks - b);
         for (uint32_t lane = 0; lane < TILE_LANES; lane++) {
-            for (uint32_t r = 0; r < LANE_ROWS; r++) {
-                uint32_t row = LANE_ROWS * lane + r;
-                if (row < rows->n)
-                    quant_groups(t->type, rows->data + row * rows->bytes + at, n * BLOCK_COLS,
-                                 groups + SPAN * r);
-                else // padding: scale and minimum zero
-                    memset(groups + SPAN * r, 0, SPAN * sizeof *groups);
-            }
+            decode_rows(t->type, rows, lane, at, step, n, groups);
+            if (f != WEIGHT_Q8) round_scales(groups, (float)zero, scales);
             for (size_t i = 0; i < n; i++)
-                put_lane[f](&(struct lane){groups + i, zero}, span + i * bytes + 16 * lane);
+                put_lane[f](&(struct lane){groups + i, scales + i, zero},
+                            span + i * bytes + 16 * lane);
         }
         memcpy(dst + b * bytes, span, n * bytes);
     }
