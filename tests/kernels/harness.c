@@ -71,12 +71,14 @@ uint32_t kt_below(struct kt *t, uint32_t n)
 
 void kt_values(struct kt *t, enum kt_pattern p, double *out, size_t n)
 {
+    double one = kt_below(t, 2) ? 1 : -1;
     for (size_t i = 0; i < n; i++) {
         double v = kt_uniform(t, -1, 1);
         if (p == KT_MIXED) v = ldexp(v, (int)kt_below(t, 41) - 20);
         if (p == KT_ZERO) v = 0;
         if (p == KT_SPIKE) v *= i == n / 2 ? 0x1p40 : 0x1p-10;
         if (p == KT_TINY) v = copysign(0x1p-125, v) * (1 + fabs(v));
+        if (p == KT_EQUAL) v = one;
         out[i] = (double)(float)v;
     }
 }
@@ -219,12 +221,12 @@ static void put_f16(unsigned char *p, double v)
     p[1] = (unsigned char)(h >> 8);
 }
 
-// A block of random bytes with finite scales (and minimums): some of them f16 subnormals.
+// A block of random bytes, or all of them alike, with finite scales (and minimums): some of them f16 subnormals.
 static void random_block(struct kt *t, enum quant_type type, unsigned char *p)
 {
     uint32_t bytes = quant_info(type)->block_bytes, d = 0, m = UINT32_MAX;
     for (uint32_t i = 0; i < bytes; i++)
-        p[i] = (unsigned char)kt_below(t, 256);
+        p[i] = (unsigned char)(t->fill ? (uint32_t)t->fill - 1 : kt_below(t, 256));
     switch (type) { // where the f16 scale and minimum lie
     case QUANT_Q4_1:
     case QUANT_Q5_1:

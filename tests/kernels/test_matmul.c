@@ -198,6 +198,15 @@ static void check_matmul(struct kt *t)
     matmul_case(t, &(struct matmul_case){QUANT_F16, 33, 36, 3, 4, false, KT_RANDOM});
 }
 
+// The largest sums of integers: every weight at one end of its range, every activation too.
+static void check_extremes(struct kt *t)
+{
+    for (size_t i = 0; i < N_TYPES; i++)
+        for (t->fill = 1; t->fill <= 256; t->fill += 255)
+            matmul_case(t, &(struct matmul_case){all_types[i], 33, 512, 5, 4, false, KT_EQUAL});
+    t->fill = 0;
+}
+
 // The widest matrix of any Llama: n_ff 53,248. Mesa 22.3 ends an invocation after 65,535 loop
 // iterations without a word, so one that loops over columns would be short here.
 static void check_wide(struct kt *t)
@@ -264,12 +273,14 @@ static void check_tester(struct kt *t)
     }
 EVERYWHERE(embed)
 EVERYWHERE(matmul)
+EVERYWHERE(extremes)
 EVERYWHERE(wide)
 EVERYWHERE(tester)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_embed), cmocka_unit_test(test_matmul),
-                                       cmocka_unit_test(test_wide), cmocka_unit_test(test_tester)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_embed), cmocka_unit_test(test_matmul), cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_wide), cmocka_unit_test(test_tester)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
