@@ -6,7 +6,6 @@
 #extension GL_EXT_control_flow_attributes : require
 #include "push.h"
 #include "lib/load.glsl"
-#include "lib/bytes.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint NT = 1;

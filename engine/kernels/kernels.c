@@ -30,8 +30,9 @@ static const struct kernel_info infos[N_KERNELS] = {KERNEL_LIST(KERNEL_INFO)};
 const struct weight_layout *weight_layout(enum weight_format f)
 {
     static const struct weight_layout layouts[N_WEIGHT_FORMATS] = {
-        [WEIGHT_Q4] = {"q4", 40, ACT_I9},     [WEIGHT_Q8] = {"q8", 72, ACT_I10},
-        [WEIGHT_Q8P] = {"q8p", 72, ACT_I10},  [WEIGHT_Q8M] = {"q8m", 80, ACT_I10},
+        [WEIGHT_Q2] = {"q2", 32, ACT_I10},    [WEIGHT_Q3] = {"q3", 32, ACT_I10},
+        [WEIGHT_Q4] = {"q4", 40, ACT_I9},     [WEIGHT_Q5] = {"q5", 48, ACT_I10},
+        [WEIGHT_Q6] = {"q6", 56, ACT_I10},    [WEIGHT_Q8] = {"q8", 72, ACT_I10},
         [WEIGHT_F16] = {"f16", 128, ACT_F32}, [WEIGHT_BF16] = {"bf16", 128, ACT_F32},
         [WEIGHT_F32] = {"f32", 256, ACT_F32},
     };
@@ -93,7 +94,7 @@ bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
 {
     assert(nt >= 1 && nt <= 8);
     uint32_t spec[] = {k->tile_lanes, nt};
-    return get(k, KERNEL_matmul_q4 + (enum kernel)f, spec, 2, out, e);
+    return get(k, KERNEL_matmul_q2 + (enum kernel)f, spec, 2, out, e);
 }
 
 bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,

@@ -15,10 +15,12 @@ enum kernel { KERNEL_LIST(KERNEL_ENUM) N_KERNELS };
 
 // Layouts of weights on the device, shaders/formats/*.glsl. The order is that of KERNEL_LIST.
 enum weight_format {
+    WEIGHT_Q2,
+    WEIGHT_Q3,
     WEIGHT_Q4,
+    WEIGHT_Q5,
+    WEIGHT_Q6,
     WEIGHT_Q8,
-    WEIGHT_Q8P,
-    WEIGHT_Q8M,
     WEIGHT_F16,
     WEIGHT_BF16,
     WEIGHT_F32,

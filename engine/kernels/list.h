@@ -4,10 +4,12 @@
 #define LECTERN_KERNELS_LIST_H
 
 #define KERNEL_LIST(X)                                                                             \
+    X(matmul_q2, 3, 1, push_matmul)                                                                \
+    X(matmul_q3, 3, 1, push_matmul)                                                                \
     X(matmul_q4, 3, 1, push_matmul)                                                                \
+    X(matmul_q5, 3, 1, push_matmul)                                                                \
+    X(matmul_q6, 3, 1, push_matmul)                                                                \
     X(matmul_q8, 3, 1, push_matmul)                                                                \
-    X(matmul_q8p, 3, 1, push_matmul)                                                               \
-    X(matmul_q8m, 3, 1, push_matmul)                                                               \
     X(matmul_f16, 3, 1, push_matmul)                                                               \
     X(matmul_bf16, 3, 1, push_matmul)                                                              \
     X(matmul_f32, 3, 1, push_matmul)                                                               \

@@ -173,8 +173,8 @@ static bool load(struct engine *g, struct progress *progress, struct err *e)
     for (uint32_t k = 0; ok && k < g->place.n_stages; k++) {
         struct stage *t = &g->stages[k];
         struct uploader u;
-        ok = uploader_create(&t->gpu, &g->file, &u, e);
-        ok = ok && upload_resident(&u, &t->weights, progress, &done, e);
+        uploader_create(&t->gpu, &g->file, &u);
+        ok = upload_resident(&u, &t->weights, progress, &done, e);
         uploader_destroy(&u);
     }
     for (uint32_t k = 0; ok && k < g->place.n_stages; k++) {

@@ -101,7 +101,7 @@ static bool fill_tiles(void *ctx, void *dst, uint64_t begin, uint64_t end, struc
 {
     const struct tile_source *s = ctx;
     for (uint64_t at = begin; at + s->tile_bytes <= end; at += s->tile_bytes)
-        repack_tile(&s->t, at / s->tile_bytes, NULL, (unsigned char *)dst + (at - begin));
+        repack_tile(&s->t, at / s->tile_bytes, (unsigned char *)dst + (at - begin));
     return cancel_check(e);
 }
 

@@ -7,19 +7,21 @@
 #include "engine/kernels/kernels.h"
 
 // The layout that a type goes into:
-//   Q4_0, Q4_1              -> q4    exact
-//   Q4_K                    -> q4    scales and minimums rounded to f16
-//   Q8_0, Q5_0, IQ4_NL/_XS  -> q8    exact
-//   Q6_K, Q3_K              -> q8p   scales of 16 columns rounded to f16
-//   Q5_1, Q5_K, Q2_K        -> q8m   scales and minimums of 16 columns rounded to f16
-//   F32, F16, BF16          -> as they are
+//   Q4_0, Q4_1            -> q4   exact
+//   Q4_K                  -> q4   scales and minimums rounded to f16
+//   Q5_0, Q5_1            -> q5   exact
+//   Q5_K                  -> q5   scales and minimums rounded to f16
+//   Q8_0, IQ4_NL, IQ4_XS  -> q8   exact
+//   Q2_K                  -> q2   scales and minimums of 16 columns rounded to f16
+//   Q3_K, Q6_K            -> q3, q6   scales of 16 columns rounded to f16
+//   F32, F16, BF16        -> as they are
 // A rounded scale changes its weights by at most 2^-11 of their size; below 6e-5 by at most 2^-25
 // times the integer, which is less than the activations' own rounding does.
 enum weight_format repack_format(enum quant_type type);
 
 // Tile `tile` of the tensor's [ne1, ne0] matrix: rows 32*tile.., missing rows and columns zero.
-// dst: weight_layout(f)->block_texels * 16 * blocks bytes. scratch: a row's groups.
-void repack_tile(const struct gguf_tensor *t, uint64_t tile, struct quant_group *scratch,
-                 unsigned char *dst);
+// dst: weight_layout(f)->block_texels * 16 * blocks bytes, written once from first to last and
+// never read. Several threads may repack tiles of one tensor.
+void repack_tile(const struct gguf_tensor *t, uint64_t tile, unsigned char *dst);
 
 #endif

@@ -65,7 +65,7 @@ bool stream_create(struct gpu *gpu, const struct gguf *g, struct weights *w, str
 {
     *out = (struct stream){.weights = w};
     if (w->n_resident == w->n_layers) return true;
-    if (!uploader_create(gpu, g, &out->uploader, e)) return false;
+    uploader_create(gpu, g, &out->uploader);
     empty(out);
     (void)pthread_mutex_init(&out->lock, NULL); // neither fails with default attributes
     (void)pthread_cond_init(&out->changed, NULL);

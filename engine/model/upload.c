@@ -12,11 +12,9 @@
 enum { ITEM_BYTES = 1 << 20,   // of tiles that one worker makes at a time
        SPEED_BYTES = 48 << 20 };
 
-bool uploader_create(struct gpu *gpu, const struct gguf *g, struct uploader *out, struct err *e)
+void uploader_create(struct gpu *gpu, const struct gguf *g, struct uploader *out)
 {
-    (void)e;
     *out = (struct uploader){.gpu = gpu, .file = g, .n_workers = parallel_workers()};
-    return true;
 }
 
 void uploader_destroy(struct uploader *u)
@@ -26,24 +24,7 @@ void uploader_destroy(struct uploader *u)
         gpu_copier_destroy(u->gpu, &u->copier[i]);
         gpu_buf_destroy(u->gpu, &u->staging[i]);
     }
-    for (int i = 0; i < PARALLEL_MAX; i++)
-        free(u->scratch[i]);
     *u = (struct uploader){0};
-}
-
-static bool need_scratch(struct uploader *u, size_t bytes, struct err *e)
-{
-    if (u->scratch_bytes >= bytes) return true;
-    for (uint32_t i = 0; i < u->n_workers; i++) {
-        free(u->scratch[i]);
-        u->scratch[i] = malloc(bytes);
-        if (!u->scratch[i]) {
-            u->scratch_bytes = 0;
-            return err_nomem(e, "a row of weights", bytes);
-        }
-    }
-    u->scratch_bytes = bytes;
-    return true;
 }
 
 // ------------------------------------------------------------------------------------ tiles
@@ -69,6 +50,7 @@ static void drop(const struct span *s, const struct gguf_tensor *t, uint64_t til
 
 static bool fill_item(void *ctx, uint64_t i, uint32_t worker, struct err *e)
 {
+    (void)worker;
     const struct span *s = ctx;
     uint64_t begin = i * s->step, end = size_min(begin + s->step, s->n);
     for (uint64_t at = begin; at < end;) {
@@ -78,8 +60,7 @@ static bool fill_item(void *ctx, uint64_t i, uint32_t worker, struct err *e)
             tile -= tiles;
         count = size_min(end - at, tiles - tile);
         for (uint64_t j = 0; j < count; j++)
-            repack_tile(s->m->t[k], tile + j, (struct quant_group *)(void *)s->u->scratch[worker],
-                        s->dst + (at + j) * tile_bytes(s->m));
+            repack_tile(s->m->t[k], tile + j, s->dst + (at + j) * tile_bytes(s->m));
         drop(s, s->m->t[k], tile, count);
         at += count;
     }
@@ -134,7 +115,6 @@ static bool start_group(struct uploader *u, struct matrix_group *g, struct err *
 {
     for (uint32_t i = 0; i < g->n; i++) {
         struct matrix *m = &g->m[i];
-        if (!need_scratch(u, m->n_blocks * sizeof(struct quant_group), e)) return false;
         if (!(m->buf.map ? fill(u, m, 0, m->n_tiles, m->buf.map, e) : through_staging(u, m, e)))
             return false;
     }
@@ -216,10 +196,10 @@ double upload_speed(struct gpu *gpu, const struct gguf *g, const struct config *
     const struct matrix *m = &w.layers[0].gate_up.m[0];
     uint64_t n = size_min(m->n_tiles, size_max(SPEED_BYTES / tile_bytes(m), 1));
     void *tiles = malloc(n * tile_bytes(m));
-    if (tiles && uploader_create(gpu, g, &u, &ignored)) {
+    if (tiles) {
+        uploader_create(gpu, g, &u);
         double start = clock_s();
-        if (need_scratch(&u, m->n_blocks * sizeof(struct quant_group), &ignored) &&
-            fill(&u, m, 0, n, tiles, &ignored))
+        if (fill(&u, m, 0, n, tiles, &ignored))
             speed = (double)(m->t[0]->size / m->t[0]->ne[1] * n * TILE_ROWS) / (clock_s() - start);
         uploader_destroy(&u);
     }

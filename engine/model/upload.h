@@ -16,11 +16,9 @@ struct uploader { // used by one thread at a time
     struct gpu_buf staging[2]; // made when first needed
     struct gpu_copier copier[2];
     uint32_t turn;
-    unsigned char *scratch[16]; // a row's groups, one a worker
-    size_t scratch_bytes;
 };
 
-bool uploader_create(struct gpu *gpu, const struct gguf *g, struct uploader *out, struct err *e);
+void uploader_create(struct gpu *gpu, const struct gguf *g, struct uploader *out);
 void uploader_destroy(struct uploader *u);
 
 // Device memory holds the whole matrix when these return.

@@ -37,9 +37,3 @@ vec4 block_dot(block_weights b, uint x)
     }
     return s;
 }
-
-float weight_at(uint at, uint row, uint col)
-{
-    uint word = LOAD4(weights, at + 8u * (4u * (col >> 3) + row))[(col >> 1) & 3u];
-    return pair(word)[col & 1u];
-}

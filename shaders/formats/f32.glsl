@@ -20,8 +20,3 @@ vec4 block_dot(block_weights b, uint x)
     }
     return s;
 }
-
-float weight_at(uint at, uint row, uint col)
-{
-    return LOADF4(weights, at + 8u * (4u * (col >> 2) + row))[col & 3u];
-}

@@ -45,12 +45,6 @@ block_weights block_load(uint at)
         PAIR4(b.b##h.i, t##h, x0, x1, x2, x3)                                                      \
     }
 
-// Both halves of the sums of rows 0 and 1 and of rows 2 and 3.
-vec4 unpair(int s, int t)
-{
-    return vec4((s << 16) >> 16, (s + 0x8000) >> 16, (t << 16) >> 16, (t + 0x8000) >> 16);
-}
-
 vec4 block_dot(block_weights b, uint at)
 {
     uvec4 p = LOAD4(acts, at), q = LOAD4(acts, at + 1u), r = LOAD4(acts, at + 2u);
@@ -58,16 +52,6 @@ vec4 block_dot(block_weights b, uint at)
     int s0 = int(r.w), t0 = s0, s1 = int(tail.x), t1 = s1;
     FOR_TENTHS(p, q, r, STEP4)
     vec3 f = uintBitsToFloat(tail.yzw); // s0, s1, sum of x
-    vec4 centred = unpair(s0, t0) * f.x + unpair(s1, t1) * f.y;
+    vec4 centred = unpair(ivec2(s0, t0)) * f.x + unpair(ivec2(s1, t1)) * f.y;
     return b.d * (centred + 8.0 * f.z) + b.m * f.z;
-}
-
-float weight_at(uint at, uint row, uint col)
-{
-    uint word = LOAD4(weights, at + 8u * (2u * (row >> 1) + (col >> 4)))[(col >> 2) & 3u];
-    uint n = (word >> (16u * (row & 1u) + 4u * (col & 3u))) & 15u;
-    uvec4 s = LOAD4(weights, at + 32u);
-    vec4 d = vec4(unpackHalf2x16(s.x), unpackHalf2x16(s.y));
-    vec4 m = vec4(unpackHalf2x16(s.z), unpackHalf2x16(s.w));
-    return d[row] * float(n) + m[row];
 }

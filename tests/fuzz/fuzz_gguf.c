@@ -73,10 +73,8 @@ static void read_tile(const struct gguf_tensor *t, uint64_t tile)
 {
     size_t blocks = size_div_up((size_t)t->ne[0], BLOCK_COLS);
     size_t bytes = weight_layout(repack_format(t->type))->block_texels * 16 * blocks;
-    struct quant_group *scratch = malloc(blocks * sizeof *scratch);
     unsigned char *tiles = malloc(bytes);
-    if (scratch && tiles) repack_tile(t, tile, scratch, tiles);
-    free(scratch);
+    if (tiles) repack_tile(t, tile, tiles);
     free(tiles);
 }
 

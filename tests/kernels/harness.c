@@ -71,12 +71,14 @@ uint32_t kt_below(struct kt *t, uint32_t n)
 
 void kt_values(struct kt *t, enum kt_pattern p, double *out, size_t n)
 {
+    double one = kt_below(t, 2) ? 1 : -1;
     for (size_t i = 0; i < n; i++) {
         double v = kt_uniform(t, -1, 1);
         if (p == KT_MIXED) v = ldexp(v, (int)kt_below(t, 41) - 20);
         if (p == KT_ZERO) v = 0;
         if (p == KT_SPIKE) v *= i == n / 2 ? 0x1p40 : 0x1p-10;
         if (p == KT_TINY) v = copysign(0x1p-125, v) * (1 + fabs(v));
+        if (p == KT_EQUAL) v = one;
         out[i] = (double)(float)v;
     }
 }
@@ -219,12 +221,12 @@ static void put_f16(unsigned char *p, double v)
     p[1] = (unsigned char)(h >> 8);
 }
 
-// A block of random bytes with finite scales (and minimums): some of them f16 subnormals.
+// A block of random bytes, or all of them alike, with finite scales (and minimums): some of them f16 subnormals.
 static void random_block(struct kt *t, enum quant_type type, unsigned char *p)
 {
     uint32_t bytes = quant_info(type)->block_bytes, d = 0, m = UINT32_MAX;
     for (uint32_t i = 0; i < bytes; i++)
-        p[i] = (unsigned char)kt_below(t, 256);
+        p[i] = (unsigned char)(t->fill ? (uint32_t)t->fill - 1 : kt_below(t, 256));
     switch (type) { // where the f16 scale and minimum lie
     case QUANT_Q4_1:
     case QUANT_Q5_1:
@@ -251,11 +253,22 @@ static void random_plain(struct kt *t, enum quant_type type, unsigned char *p)
     if (type == QUANT_BF16) memcpy(p, &(uint16_t){(uint16_t)(u >> 16)}, 2);
 }
 
+void kt_random_rows(struct kt *t, enum quant_type type, size_t n_rows, size_t n_cols,
+                    unsigned char *data)
+{
+    const struct quant_info *q = quant_info(type);
+    for (size_t b = 0; b < n_rows * (n_cols / q->block); b++, data += q->block_bytes)
+        if (q->block == 1)
+            random_plain(t, type, data);
+        else
+            random_block(t, type, data);
+}
+
 // What a layout that keeps scales in f16 holds of d. A rounded scale is within 2^-11 of it, or
 // 2^-25 among the subnormals.
 static double kept(enum weight_format f, float d)
 {
-    bool half = f == WEIGHT_Q4 || f == WEIGHT_Q8P || f == WEIGHT_Q8M;
+    bool half = f != WEIGHT_Q8;
     double k = half ? (double)f16_to_f32(f32_to_f16(d)) : (double)d;
     assert_true(fabs(k - (double)d) <= fmax(0x1p-11 * fabs((double)d), 0x1p-25));
     return k;
@@ -263,7 +276,8 @@ static double kept(enum weight_format f, float d)
 
 static void groups_row(struct kt_weights *w, const struct quant_group *g, double *row, double *mag)
 {
-    int zero = w->tensor.type == QUANT_Q4_0 ? 8 : 0; // q4 holds n = q + 8 and m = -8 d
+    // q4 holds n = q + 8 and m = -8 d, q5 n = q + 16 and m = -16 d
+    int zero = w->tensor.type == QUANT_Q4_0 ? 8 : w->tensor.type == QUANT_Q5_0 ? 16 : 0;
     for (size_t c = 0; c < w->n_cols; c++, g += c % 32 == 0) {
         size_t i = c % 32;
         double d = kept(w->format, g->d[i / 16]), n = g->q[i] + zero;
@@ -286,18 +300,13 @@ static void plain_row(struct kt_weights *w, const unsigned char *src, float *f, 
 static void fill_tensor(struct kt *t, struct kt_weights *w, unsigned char *data)
 {
     enum quant_type type = w->tensor.type;
-    const struct quant_info *q = quant_info(type);
-    size_t blocks = w->n_cols / q->block, width = w->n_blocks * 32;
+    size_t row_bytes = w->tensor.size / w->n_rows, width = w->n_blocks * 32;
     float *f = malloc(w->n_cols * sizeof *f);
     struct quant_group *g = calloc(w->n_blocks + 1, sizeof *g);
     assert_true(f && g);
     for (size_t r = 0; r < w->n_rows; r++) {
-        unsigned char *src = data + r * blocks * q->block_bytes;
-        for (size_t b = 0; b < blocks; b++)
-            if (q->block == 1)
-                random_plain(t, type, src + b * q->block_bytes);
-            else
-                random_block(t, type, src + b * q->block_bytes);
+        unsigned char *src = data + r * row_bytes;
+        kt_random_rows(t, type, 1, w->n_cols, src);
         if (quant_is_grouped(type)) {
             quant_groups(type, src, w->n_cols, g);
             groups_row(w, g, w->w + r * width, w->mag + r * width);
@@ -323,8 +332,7 @@ struct kt_weights kt_weights(struct kt *t, enum quant_type type, size_t n_rows, 
     w.mag = calloc(n_rows * width, sizeof *w.mag);
     size_t tile = w.n_blocks * weight_layout(w.format)->block_texels * 16;
     unsigned char *tiles = malloc(w.n_tiles * tile);
-    struct quant_group *scratch = calloc(w.n_blocks, sizeof *scratch);
-    assert_true(data && w.w && w.mag && tiles && scratch);
+    assert_true(data && w.w && w.mag && tiles);
     w.tensor = (struct gguf_tensor){.type = type,
                                     .n_dims = 2,
                                     .ne = {n_cols, n_rows, 1, 1},
@@ -333,10 +341,9 @@ struct kt_weights kt_weights(struct kt *t, enum quant_type type, size_t n_rows, 
                                     .data = data};
     fill_tensor(t, &w, data);
     for (size_t i = 0; i < w.n_tiles; i++)
-        repack_tile(&w.tensor, i, scratch, tiles + i * tile);
+        repack_tile(&w.tensor, i, tiles + i * tile);
     w.tiles = kt_upload(t, (const uint32_t *)(const void *)tiles, w.n_tiles * tile / 4);
     free(tiles);
-    free(scratch);
     return w;
 }
 

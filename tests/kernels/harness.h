@@ -25,6 +25,7 @@ struct kt { // one device on one path
     struct kernels k;
     char name[320];
     uint64_t rng;
+    int fill; // of every byte of a block's integers, 1 to 256 for 0 to 255; 0: random
 };
 
 // Runs check on every usable device, in the paths texel, ssbo, no_subgroup and staging, under the
@@ -33,9 +34,9 @@ void kt_everywhere(void (*check)(struct kt *t));
 
 double kt_uniform(struct kt *t, double lo, double hi);
 uint32_t kt_below(struct kt *t, uint32_t n);
-enum kt_pattern { KT_RANDOM, KT_MIXED, KT_ZERO, KT_SPIKE, KT_TINY, KT_N_PATTERNS };
+enum kt_pattern { KT_RANDOM, KT_MIXED, KT_ZERO, KT_SPIKE, KT_TINY, KT_EQUAL, KT_N_PATTERNS };
 // n values as floats can hold them: even, of magnitudes 2^-20 to 2^20, zeros, one large among
-// small, near the smallest normal number.
+// small, near the smallest normal number, all 1 or all -1.
 void kt_values(struct kt *t, enum kt_pattern p, double *out, size_t n);
 
 struct kt_buf {
@@ -65,6 +66,10 @@ bool kt_compare(const struct kt_buf *b, const uint32_t *got, const struct kt_exp
                 char msg[256]);
 // Reads and compares; a difference fails the test with `what`.
 void kt_check(struct kt *t, const struct kt_buf *b, const struct kt_expect *x, const char *what);
+
+// Rows of random blocks with finite scales. data: n_rows * the row's bytes.
+void kt_random_rows(struct kt *t, enum quant_type type, size_t n_rows, size_t n_cols,
+                    unsigned char *data);
 
 struct kt_weights {
     struct gguf_tensor tensor; // data owned
