@@ -9,8 +9,8 @@
 // memory grows only with records that are really there. A weight type that Lectern cannot read is
 // ERR_UNSUPPORTED and names the tensor. Little-endian files only (a swapped version says so).
 //
-// A model split over files NAME-00001-of-0000N.gguf opens whole from the path of any part: keys from
-// the first, tensors from all.
+// A model split over files NAME-00001-of-0000N.gguf opens whole from the path of any part: keys
+// from the first, tensors from all.
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 #ifndef LECTERN_GGUF_H
 #define LECTERN_GGUF_H
@@ -93,8 +93,8 @@ bool gguf_open(const char *path, struct gguf *out, struct err *e); // caller: gg
 // The same for looking only: a tensor of a type that quant_info does not know keeps its number in
 // `type`, and its `size` is 0.
 bool gguf_open_any(const char *path, struct gguf *out, struct err *e);
-// A whole file in memory, borrowed until gguf_close; `name` stands for its path in sentences. A part
-// of a split model is ERR_UNSUPPORTED. any_type: as gguf_open_any.
+// A whole file in memory, borrowed until gguf_close; `name` stands for its path in sentences. A
+// part of a split model is ERR_UNSUPPORTED. any_type: as gguf_open_any.
 bool gguf_open_memory(const void *data, size_t size, const char *name, bool any_type,
                       struct gguf *out, struct err *e);
 void gguf_close(struct gguf *g);
@@ -122,7 +122,7 @@ struct gguf_str gguf_array_string(const struct gguf_kv *kv, uint64_t i);
 int64_t gguf_array_int(const struct gguf_kv *kv, uint64_t i);
 float gguf_array_f32(const struct gguf_kv *kv, uint64_t i);
 
-// A text of the file for a sentence: cut, and without bytes that a terminal would obey. Returns out.
+// A text of the file for a sentence: cut, without bytes that a terminal would obey. Returns out.
 enum { GGUF_SHOWN = 72 };
 const char *gguf_show(struct gguf_str s, char out[GGUF_SHOWN]);
 // For people: "u32", "string"; "Q4_1", "IQ2_XS", or "type 99".

@@ -1,6 +1,7 @@
 // Drives a fuzz target without libFuzzer: every file given (folders: the files in them), then
 // mutations of them. Each input lies in a block of exactly its size.
-// usage: replay_NAME [-m MUTATIONS] [-s SEED] FILE|FOLDER...
+// Without files there is one input, the empty one.
+// usage: replay_NAME [-m MUTATIONS] [-s SEED] [FILE|FOLDER]...
 #include "base/file.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/mutate.h"
@@ -110,7 +111,8 @@ int main(int argc, char **argv)
         add(&c, argv[i]);
     uint64_t *at =
         mmap(NULL, sizeof *at, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (c.n == 0 || at == MAP_FAILED) {
+    if (optind == argc) c.list[c.n++].bytes = malloc(1);
+    if (c.n == 0 || !c.list[0].bytes || at == MAP_FAILED) {
         fprintf(stderr, "there is no input\n");
         return 1;
     }
