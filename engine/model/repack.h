@@ -15,6 +15,7 @@
 //   Q2_K                  -> q2   scales and minimums of 16 columns rounded to f16
 //   Q3_K, Q6_K            -> q3, q6   scales of 16 columns rounded to f16
 //   F32, F16, BF16        -> as they are
+// Exact: Q4_0 and Q5_0 while 8 d and 16 d are numbers that f16 has, below 65520.
 // A rounded scale changes its weights by at most 2^-11 of their size; below 6e-5 by at most 2^-25
 // times the integer, which is less than the activations' own rounding does.
 enum weight_format repack_format(enum quant_type type);
