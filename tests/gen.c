@@ -48,7 +48,7 @@ static void take_shape(const struct fit_model *f, struct gen_model *g)
     m->rope_theta = f->rope_theta;
     m->norm_eps = f->norm_eps;
     m->llama3_factor = f->rope_factor > 1 ? f->rope_factor : 0;
-    m->vocab = f->n_vocab > 40000 ? TINY_BPE : TINY_SPM; // Llama 1 and 2 have SentencePiece's 32,000
+    m->vocab = f->n_vocab > 40000 ? TINY_BPE : TINY_SPM; // Llama 1 and 2: SentencePiece, 32,000
     (void)snprintf(g->name, sizeof g->name, "%s", f->name);
 }
 

@@ -22,8 +22,8 @@ struct gen_model {
     struct progress *progress; // may be NULL
 };
 
-// Name, shape and tokenizer of a row of fit/models.json ("llama-3.1-8b"; case, spaces and hyphens do
-// not count).
+// Name, shape and tokenizer of a row of fit/models.json ("llama-3.1-8b"; case, spaces and hyphens
+// do not count).
 bool gen_shape(const char *name, struct gen_model *g, struct err *e);
 
 // Tensor data in bytes, without writing.

@@ -1,10 +1,11 @@
 // Random weights written straight in their format: the whole block is random bits, then the fields
 // that decide its size are put right.
 //
-// With every quant q uniform, w = d scale (q - zero) has the mean square d^2 E[scale^2] E[(q - zero)^2];
-// with a minimum, w = d scale q - dmin min, dmin = d E[q] makes the mean 0, and scale and min, drawn
-// apart, add E[q]^2 (Var[scale] + Var[min]). d is 0.75 to 1.25 times what gives the mean square
-// 1 / row; its sign is random where the format has no minimum, because -8..7 has the mean -1/2.
+// With every quant q uniform, w = d scale (q - zero) has the mean square
+// d^2 E[scale^2] E[(q - zero)^2]; with a minimum, w = d scale q - dmin min, dmin = d E[q] makes the
+// mean 0, and scale and min, drawn apart, add E[q]^2 (Var[scale] + Var[min]). d is 0.75 to 1.25
+// times what gives the mean square 1 / row; its sign is random where the format has no minimum,
+// because -8..7 has the mean -1/2.
 #include "base/half.h"
 #include "tests/gen.h"
 

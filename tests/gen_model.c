@@ -11,11 +11,12 @@
 
 static const char usage[] =
     "usage: gen_model --out FILE [--shape NAME] (--mix MIX | --pure TYPE) [option]...\n"
-    "       gen_model --out FILE --lora BASE.gguf [--rank 8] [--alpha 16] [--targets LIST] [--f16]\n"
+    "       gen_model --out FILE --lora BASE.gguf [--rank 8] [--alpha 16] [--f16]\n"
+    "                 [--targets attn_q,ffn_down] [--strength 0.5] [--seed N]\n"
     "\n"
     "  --shape NAME        a Llama of fit/models.json: llama-3.1-8b, smollm2-135m, ...\n"
-    "  --mix MIX           by llama.cpp's rules: Q2_K Q3_K_S Q3_K_M Q3_K_L IQ4_XS Q4_0 Q4_1 Q4_K_S\n"
-    "                      Q4_K_M Q5_0 Q5_1 Q5_K_S Q5_K_M Q6_K Q8_0 F16\n"
+    "  --mix MIX           by llama.cpp's rules: Q2_K Q3_K_S Q3_K_M Q3_K_L IQ4_XS Q4_0 Q4_1\n"
+    "                      Q4_K_S Q4_K_M Q5_0 Q5_1 Q5_K_S Q5_K_M Q6_K Q8_0 F16\n"
     "  --pure TYPE         every matrix of one type: F32 F16 BF16 Q4_0 ... IQ4_XS\n"
     "  --seed N            same seed, same bytes (1)\n"
     "  --layers N --ctx N --vocab N --n-embd N --n-heads N --n-kv-heads N --head-dim N --n-ff N\n"
@@ -188,5 +189,5 @@ int main(int argc, char **argv)
     bool ok = r.base ? tiny_lora_write(&r.l, r.base, r.out, &e) : gen_write(&r.g, r.out, &e);
     if (ok) return 0;
     fprintf(stderr, "gen_model: %s\n", e.msg);
-    return 1;
+    return e.code == ERR_CANCELLED ? 130 : 1;
 }

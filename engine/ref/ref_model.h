@@ -25,7 +25,7 @@ void ref_state_destroy(struct ref_state *s);
 bool ref_model_append(const struct gguf *g, const struct config *c, struct ref_state *s,
                       const int32_t *ids, size_t n, double *logits, struct err *e);
 
-// The same for one prompt. logits: [n, n_vocab], one row a position. kv_f32 false rounds keys and values to f16.
+// The same for one prompt. logits: [n, n_vocab].
 bool ref_model_logits(const struct gguf *g, const struct config *c, const int32_t *ids, size_t n,
                       bool kv_f32, double *logits, struct err *e);
 

@@ -120,7 +120,8 @@ static void test_linear(void **state)
 static void test_yarn(void **state)
 {
     (void)state;
-    struct extra x = {.scaling = "yarn", .orig_ctx = 2048, .f32 = {{"llama.rope.scaling.factor", 4}}};
+    struct extra x = {
+        .scaling = "yarn", .orig_ctx = 2048, .f32 = {{"llama.rope.scaling.factor", 4}}};
     struct config c = config_of(&x);
     double gain = 1 + 0.1 * log(4);
     turns(&c, 100, 0, 100, gain);

@@ -41,7 +41,8 @@ static double matrix_error(const struct gguf *file, const struct config *c, size
 
 // Four matrices in a row a layer, and the output. Rounded activations err independently, so their
 // squares add; three standard errors, because the worst of all positions counts. Sums in f32 drift
-// together: their errors add. An f16 cache adds 2^-11 / sqrt(3) = 2.8e-4 a layer to scores and values.
+// together: their errors add. An f16 cache adds 2^-11 / sqrt(3) = 2.8e-4 a layer to scores and
+// values.
 static double limit_of(const struct gguf *file, const struct config *c, const struct shape *s)
 {
     double one = matrix_error(file, c, s->n_tokens), stages = 4.0 * c->n_layers + 1;
