@@ -16,7 +16,8 @@ def text(s):
 def write_adapter(path, n_in, n_out, rank, seed, alpha=None, name="output.weight"):
     """An adapter of one tensor, rows as in A [rank][n_in] and B [n_out][rank]."""
     rng = random.Random(seed)
-    keys = [("general.type", "adapter"), ("general.architecture", "llama"), ("adapter.type", "lora")]
+    keys = [("general.type", "adapter"), ("general.architecture", "llama"),
+            ("adapter.type", "lora")]
     body = b"".join(text(k) + struct.pack("<I", STRING) + text(v) for k, v in keys)
     if alpha is not None:
         body += text("adapter.lora.alpha") + struct.pack("<If", F32, alpha)
@@ -24,7 +25,8 @@ def write_adapter(path, n_in, n_out, rank, seed, alpha=None, name="output.weight
     for half, row, rows in ("a", n_in, rank), ("b", rank, n_out):
         infos += text("%s.lora_%s" % (name, half))
         infos += struct.pack("<IQQIQ", 2, row, rows, 0, len(data))
-        data += struct.pack("<%df" % (row * rows), *(rng.uniform(-.5, .5) for _ in range(row * rows)))
+        n = row * rows
+        data += struct.pack("<%df" % n, *(rng.uniform(-.5, .5) for _ in range(n)))
         data += bytes(-len(data) % 32)
     head = b"GGUF" + struct.pack("<IQQ", 3, 2, len(keys) + (alpha is not None)) + body + infos
     with open(path, "wb") as f:
