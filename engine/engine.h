@@ -157,7 +157,8 @@ bool engine_run(struct engine *g, const struct engine_item *items, size_t n_item
 uint32_t engine_seq_len(const struct engine *g, uint32_t seq);
 // Forgets all but the first n positions. n above the length is ERR_ARG.
 bool engine_seq_truncate(struct engine *g, uint32_t seq, uint32_t n, struct err *e);
-// dst becomes the first n positions of src: the KV rows are copied, nothing is computed.
+// dst becomes the first n positions of src. Nothing is computed: both share the cached rows until
+// one of them writes behind the n, which copies at most 32 positions.
 bool engine_seq_copy(struct engine *g, uint32_t dst, uint32_t src, uint32_t n, struct err *e);
 
 // Bandwidth of the real matvec kernel over the model's largest weight matrix: bytes read, median
@@ -175,7 +176,7 @@ struct engine_plan { // first the shape, then what it takes
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab;
     uint32_t n_ctx, n_seqs, n_batch; // 0: as in engine_params
     enum engine_kv kv;
-    uint64_t kv_bytes, kv_layer_bytes; // layer: must not pass the device's max_buffer_range
+    uint64_t kv_bytes, kv_head_bytes; // head: of a layer, must not pass max_buffer_range
     uint64_t scratch_bytes; // at most, with every form of activations
 };
 void engine_plan(const struct engine_device *d, struct engine_plan *p);

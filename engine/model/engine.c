@@ -85,11 +85,11 @@ static void describe(struct engine *g)
 static bool alloc_host(struct engine *g, struct err *e)
 {
     const struct forward_params *p = &g->forward.p;
-    g->seq_len = calloc(p->n_seqs, sizeof *g->seq_len);
+    g->copies = calloc(p->n_seqs, sizeof *g->copies);
     g->runs = calloc(p->n_seqs, sizeof *g->runs);
     g->tokens = calloc(p->n_batch, sizeof *g->tokens);
     g->rows = calloc(p->n_batch, sizeof *g->rows);
-    return (g->seq_len && g->runs && g->tokens && g->rows) ||
+    return (g->copies && g->runs && g->tokens && g->rows) ||
            err_nomem(e, "the batch", p->n_batch * sizeof *g->tokens);
 }
 
@@ -108,7 +108,19 @@ static bool warm_up(struct engine *g, struct err *e)
     return ok;
 }
 
-static bool open_engine(struct engine *g, const struct engine_params *p, struct err *e)
+// Room in the pool for n_seqs full sequences.
+static bool create_pages(struct engine *g, struct forward_params *f, struct err *e)
+{
+    uint32_t seq_pages = f->n_ctx / KV_PAGE;
+    f->pages = &g->pages;
+    if (!seq_pages || f->n_seqs > UINT32_MAX / f->n_ctx)
+        return err_set(e, ERR_MEMORY, "%u sequences of %u positions are too many", f->n_seqs,
+                       f->n_ctx);
+    return kv_pages_create(f->n_seqs, seq_pages, f->n_seqs * seq_pages, &g->pages, e);
+}
+
+static bool open_engine(struct engine *g, const struct engine_params *p,
+                        const struct gpu_limits *limits, struct err *e)
 {
     uint32_t n_ctx = p->n_ctx;
     if (!gguf_open(p->model_path, &g->file, e) || !config_read(&g->file, &g->config, e) ||
@@ -122,22 +134,29 @@ static bool open_engine(struct engine *g, const struct engine_params *p, struct 
         .n_ctx = (uint32_t)size_align(n_ctx, 32),
         .n_seqs = p->n_seqs ? p->n_seqs : 1,
         .n_batch = p->n_batch ? p->n_batch : 512,
-        .kv_f32 = p->kv == ENGINE_KV_F32,
+        .kv_type = (uint32_t)p->kv,
     };
-    if (!gpu_create(p->device, p->validate, NULL, &g->gpu, e)) return false;
+    if (!gpu_create(p->device, p->validate, limits, &g->gpu, e)) return false;
     describe_device(&g->gpu.caps, &g->device);
-    return weights_load(&g->gpu, &g->file, &g->config, p->progress, &g->weights, e) &&
+    return create_pages(g, &f, e) &&
+           weights_load(&g->gpu, &g->file, &g->config, p->progress, &g->weights, e) &&
            forward_create(&g->gpu, &g->config, &g->weights, &f, &g->forward, e) &&
            alloc_host(g, e) && warm_up(g, e);
 }
 
 bool engine_open(const struct engine_params *p, struct engine **out, struct err *e)
 {
+    return engine_open_limited(p, NULL, out, e);
+}
+
+bool engine_open_limited(const struct engine_params *p, const struct gpu_limits *limits,
+                         struct engine **out, struct err *e)
+{
     double start = clock_s();
     *out = NULL;
     struct engine *g = calloc(1, sizeof *g);
     if (!g) return err_nomem(e, "the engine", sizeof *g);
-    if (!open_engine(g, p, e)) {
+    if (!open_engine(g, p, limits, e)) {
         engine_close(g);
         return false;
     }
@@ -155,7 +174,8 @@ void engine_close(struct engine *g)
     gpu_destroy(&g->gpu);
     gguf_close(&g->file);
     vocab_close(g->vocab);
-    free(g->seq_len);
+    kv_pages_destroy(&g->pages);
+    free(g->copies);
     free(g->tokens);
     free(g->runs);
     free(g->rows);

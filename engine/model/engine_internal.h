@@ -6,6 +6,10 @@
 #include "engine/engine.h"
 #include "engine/model/forward.h"
 
+// engine_open on a device with lowered limits, for tests; limits may be NULL.
+bool engine_open_limited(const struct engine_params *p, const struct gpu_limits *limits,
+                         struct engine **out, struct err *e);
+
 struct engine {
     struct vocab *vocab;
     struct gguf file;
@@ -15,7 +19,8 @@ struct engine {
     struct forward forward;
     struct engine_device device;
     struct engine_info info;
-    uint32_t *seq_len;         // [n_seqs]
+    struct kv_pages pages;
+    struct kv_copy *copies;    // [n_seqs] of the items of a run
     struct pass_token *tokens; // [n_batch]
     struct pass_tile *runs;    // [n_seqs]
     uint32_t *rows;            // [n_batch]

@@ -4,6 +4,7 @@
 
 #include "engine/kernels/kernels.h"
 #include "engine/model/config.h"
+#include "engine/model/kv.h"
 #include "engine/model/weights.h"
 
 enum { FORWARD_MAX_ROWS = 16 }; // logits rows a submission
@@ -12,7 +13,8 @@ struct forward_params {
     uint32_t n_ctx;   // positions a sequence, a multiple of 32
     uint32_t n_seqs;
     uint32_t n_batch; // most tokens a pass; lowered to what buffers allow
-    bool kv_f32;
+    uint32_t kv_type; // KV_F16 ...
+    const struct kv_pages *pages; // borrowed while forward_create runs
 };
 
 struct pass_token {
@@ -20,7 +22,7 @@ struct pass_token {
 };
 
 struct pass_tile { // a run of tokens of one sequence, in the pass's tokens
-    uint32_t first, n, cell, position; // cell: of the sequence's position 0
+    uint32_t first, n, entry, position; // entry: the sequence's first in the page table
 };
 
 struct pass { // what one submission computes; arrays are borrowed
@@ -34,7 +36,11 @@ struct pass { // what one submission computes; arrays are borrowed
 };
 
 struct layer_ops {
-    VkDescriptorSet attn_norm, qkv[3], rope, attention, o, ffn_norm, gate_up[3], down;
+    VkDescriptorSet attn_norm, qkv[3], o, ffn_norm, gate_up[3], down;
+};
+
+struct cache_ops { // of a part of a layer's cache
+    VkDescriptorSet rope, attention;
 };
 
 struct shape { // what a recorded command buffer depends on
@@ -48,16 +54,15 @@ struct forward {
     const struct weights *weights;
     struct kernels kernels;
     struct forward_params p;
-    uint32_t kv_dim;      // head_dim padded to 64
-    uint32_t v_base;      // elements before V
     uint32_t group_heads; // query heads of an attention tile
     uint32_t tile_tokens; // tokens of one, when prefilling
     float q_scale;
     struct gpu_buf x, act[N_ACT_FORMS], qkv, q, attended, gate_up, logits, table, tiles, angles;
-    struct gpu_buf *kv; // [n_layers] K of every cell, then V
+    struct kv_store kv; // the page table must be up to date when a pass runs
     uint64_t kv_bytes, scratch_bytes;
     struct gpu_sets sets;
-    struct layer_ops *ops; // [n_layers]
+    struct layer_ops *ops;       // [n_layers]
+    struct cache_ops *cache_ops; // [n_layers, kv.n_parts]
     VkDescriptorSet embed, attended_act, swiglu_act, out_norm, output;
     struct gpu_cmd cmd;
     struct shape recorded;
@@ -68,9 +73,6 @@ bool forward_create(struct gpu *gpu, const struct config *c, const struct weight
 void forward_destroy(struct forward *f);
 
 bool forward_run(struct forward *f, const struct pass *pass, struct err *e);
-
-// Copies cells [src, src + n) of every layer to [dst, dst + n); the ranges do not overlap.
-bool forward_copy_cells(struct forward *f, uint32_t dst, uint32_t src, uint32_t n, struct err *e);
 
 // One run of the output matrix as a matvec: bytes read, seconds of the whole submission.
 bool forward_time_matvec(struct forward *f, double *bytes, double *seconds, struct err *e);

@@ -84,23 +84,14 @@ static bool create_tables(struct forward *f, struct err *e)
 static bool create_kv(struct forward *f, struct err *e)
 {
     const struct config *c = f->config;
-    uint64_t elements = (uint64_t)f->p.n_seqs * f->p.n_ctx * c->n_kv_heads * f->kv_dim;
-    uint64_t bytes = 2 * elements * (f->p.kv_f32 ? 4 : 2);
-    if (elements > UINT32_MAX / 2 || bytes > f->gpu->caps.max_buffer_range)
-        return err_set(e, ERR_MEMORY,
-                       "the cache of %u x %u positions needs %llu MiB a layer, %s allows %llu: "
-                       "choose a smaller --ctx",
-                       f->p.n_seqs, f->p.n_ctx, (unsigned long long)bytes >> 20, f->gpu->caps.name,
-                       (unsigned long long)f->gpu->caps.max_buffer_range >> 20);
-    f->v_base = (uint32_t)elements;
-    f->kv = calloc(c->n_layers, sizeof *f->kv);
-    if (!f->kv) return err_nomem(e, "the cache", c->n_layers * sizeof *f->kv);
-    for (uint32_t i = 0; i < c->n_layers; i++) {
-        if (!gpu_buf_create(f->gpu, GPU_DEVICE, bytes, "key/value cache", &f->kv[i], e) ||
-            !gpu_buf_zero(f->gpu, &f->kv[i], e)) // stale values times weight 0 must be 0
-            return false;
-        f->kv_bytes += f->kv[i].allocated;
-    }
+    struct kv_params p = {.type = f->p.kv_type,
+                          .n_kv_heads = c->n_kv_heads,
+                          .head_dim = c->head_dim,
+                          .n_layers = c->n_layers,
+                          .pages = f->p.pages};
+    if (!kv_store_create(f->gpu, &p, &f->kv, e)) return false;
+    f->kv_bytes = f->kv.bytes;
+    f->scratch_bytes += f->kv.table.allocated;
     return true;
 }
 
@@ -129,21 +120,32 @@ static bool make_matmul(struct forward *f, const struct matrix_group *g, const s
     return true;
 }
 
-static bool make_layer(struct forward *f, uint32_t i, struct err *e)
+static bool make_cache(struct forward *f, uint32_t layer, struct err *e)
 {
     const struct config *c = f->config;
+    const struct gpu_pipeline *rope, *attention;
+    if (!kernels_rope(&f->kernels, f->p.kv_type, &rope, e) ||
+        !kernels_attention(&f->kernels, c->head_dim, c->n_heads / c->n_kv_heads, f->group_heads, 1,
+                           f->p.kv_type, &attention, e))
+        return false;
+    for (uint32_t i = 0; i < f->kv.n_parts; i++) {
+        struct cache_ops *o = &f->cache_ops[(size_t)layer * f->kv.n_parts + i];
+        const struct gpu_buf *kv = kv_store_buf(&f->kv, layer, i);
+        const struct gpu_buf *rope_bufs[] = {&f->qkv, &f->angles, &f->table, &f->q, kv};
+        const struct gpu_buf *bufs[] = {&f->q, kv, &f->tiles, &f->kv.table, &f->attended};
+        if (!gpu_set_make(f->gpu, &f->sets, rope, rope_bufs, &o->rope, e) ||
+            !gpu_set_make(f->gpu, &f->sets, attention, bufs, &o->attention, e))
+            return false;
+    }
+    return true;
+}
+
+static bool make_layer(struct forward *f, uint32_t i, struct err *e)
+{
     const struct layer *y = &f->weights->layers[i];
     struct layer_ops *o = &f->ops[i];
-    const struct gpu_pipeline *rope, *attention;
-    const struct gpu_buf *rope_bufs[] = {&f->qkv, &f->angles, &f->table, &f->q, &f->kv[i]};
-    const struct gpu_buf *attention_bufs[] = {&f->q, &f->kv[i], &f->tiles, &f->attended};
     return make_norm(f, NORM_RMS, y->qkv.want, &f->x, &y->attn_norm, &o->attn_norm, e) &&
-           make_matmul(f, &y->qkv, &f->qkv, o->qkv, e) &&
-           kernels_rope(&f->kernels, f->p.kv_f32, &rope, e) &&
-           gpu_set_make(f->gpu, &f->sets, rope, rope_bufs, &o->rope, e) &&
-           kernels_attention(&f->kernels, c->head_dim, c->n_heads / c->n_kv_heads, f->group_heads,
-                             1, f->p.kv_f32, &attention, e) &&
-           gpu_set_make(f->gpu, &f->sets, attention, attention_bufs, &o->attention, e) &&
+           make_matmul(f, &y->qkv, &f->qkv, o->qkv, e) && make_cache(f, i, e) &&
            make_matmul(f, &y->o, &f->x, &o->o, e) &&
            make_norm(f, NORM_RMS, y->gate_up.want, &f->x, &y->ffn_norm, &o->ffn_norm, e) &&
            make_matmul(f, &y->gate_up, &f->gate_up, o->gate_up, e) &&
@@ -157,8 +159,10 @@ static bool make_sets(struct forward *f, struct err *e)
     const struct gpu_pipeline *embed;
     const struct gpu_buf *embed_bufs[] = {&w->embd.m[0].buf, &f->table, &f->x};
     f->ops = calloc(f->config->n_layers, sizeof *f->ops);
-    if (!f->ops) return err_nomem(e, "layers", f->config->n_layers * sizeof *f->ops);
-    if (!gpu_sets_create(f->gpu, f->config->n_layers * 12 + 8, &f->sets, e) ||
+    f->cache_ops = calloc((size_t)f->config->n_layers * f->kv.n_parts, sizeof *f->cache_ops);
+    if (!f->ops || !f->cache_ops)
+        return err_nomem(e, "layers", f->config->n_layers * sizeof *f->ops);
+    if (!gpu_sets_create(f->gpu, f->config->n_layers * (10 + 2 * f->kv.n_parts) + 8, &f->sets, e) ||
         !kernels_embed(&f->kernels, w->embd.m[0].format, &embed, e) ||
         !gpu_set_make(f->gpu, &f->sets, embed, embed_bufs, &f->embed, e) ||
         !make_norm(f, NORM_PLAIN, 1, &f->attended, &f->attended, &f->attended_act, e) ||
@@ -176,7 +180,6 @@ bool forward_create(struct gpu *gpu, const struct config *c, const struct weight
 {
     *out = (struct forward){.gpu = gpu, .config = c, .weights = w, .p = *p};
     kernels_init(&out->kernels, gpu);
-    out->kv_dim = (uint32_t)size_align(c->head_dim, 64);
     out->q_scale = (float)(1 / sqrt((double)c->head_dim));
     out->group_heads = out->tile_tokens = 1;
     if (gpu->subgroups) { // else every exchange costs two barriers, and drivers seconds to compile
@@ -201,10 +204,9 @@ void forward_destroy(struct forward *f)
     gpu_sets_destroy(f->gpu, &f->sets);
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
         gpu_buf_destroy(f->gpu, bufs[i]);
-    for (uint32_t i = 0; f->kv && i < f->config->n_layers; i++)
-        gpu_buf_destroy(f->gpu, &f->kv[i]);
-    free(f->kv);
+    kv_store_destroy(&f->kv);
     free(f->ops);
+    free(f->cache_ops);
     kernels_destroy(&f->kernels);
     *f = (struct forward){0};
 }

@@ -393,6 +393,8 @@ bool gpu_create(const char *want, bool validate, const struct gpu_limits *limits
     out->texel = out->caps.max_texel_elements >= GPU_MIN_TEXELS && !(limits && limits->force_ssbo);
     out->subgroups = out->caps.subgroup_shuffle && !(limits && limits->no_subgroup);
     out->force_staging = limits && limits->force_staging;
+    if (limits && limits->max_buffer_range && limits->max_buffer_range < out->caps.max_buffer_range)
+        out->caps.max_buffer_range = limits->max_buffer_range;
     return true;
 fail:
     gpu_destroy(out);

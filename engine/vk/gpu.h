@@ -35,6 +35,7 @@ bool gpu_list(struct gpu_caps **out, size_t *n, struct err *e);
 
 struct gpu_limits { // tests lower limits and hide features; zeros change nothing
     bool force_staging, force_ssbo, no_subgroup;
+    uint64_t max_buffer_range;
 };
 
 struct gpu { // fields are read-only outside engine/vk

@@ -4,6 +4,9 @@
 #include "engine/ref/ref.h"
 #include "tests/kernels/harness.h"
 
+// Tables begin with entries that no dispatch may read, rows with columns of another part.
+enum { LEAD = 3, SKIP = 32 };
+
 // --------------------------------------------------------------------------------------- rope
 
 struct rope_case {
@@ -16,7 +19,7 @@ struct rope_run {
     struct push_rope push;
     uint32_t cells[5], n_cells;
     double *qkv; // [n_tokens, 4 * qkv_stride]
-    float angles[5 * 128];
+    float angles[(LEAD + 5) * 128];
 };
 
 // A rotation: two products and one sum of f32 values: 2 * 2^-24 of |a cos| + |b sin|. q is scaled
@@ -44,10 +47,10 @@ static void expect_token(const struct rope_case *c, const struct rope_run *r, ui
 {
     const struct push_rope *p = &r->push;
     const double *row = r->qkv + (size_t)t * 4 * p->qkv_stride;
-    const float *angles = r->angles + (size_t)t * c->head_dim;
+    const float *angles = r->angles + (size_t)(LEAD + t) * c->head_dim;
     for (uint32_t h = 0; h < c->n_heads; h++)
-        expect_head(q, (size_t)t * 4 * p->q_stride + h * c->head_dim, row + h * c->head_dim, angles,
-                    c, 0, (double)p->q_scale);
+        expect_head(q, (size_t)t * 4 * p->q_stride + SKIP + h * c->head_dim,
+                    row + SKIP + h * c->head_dim, angles, c, 0, (double)p->q_scale);
     for (uint32_t h = 0; h < c->n_kv_heads; h++) {
         size_t at = ((size_t)r->cells[t] * c->n_kv_heads + h) * p->kv_dim;
         expect_head(kv, at, row + 4 * p->k_offset + h * c->head_dim, angles, c, 1, 1);
@@ -85,13 +88,14 @@ static void setup_rope(struct kt *t, const struct rope_case *c, struct rope_run 
     uint32_t nq = c->n_heads * c->head_dim, nk = c->n_kv_heads * c->head_dim;
     uint32_t kv_dim = (uint32_t)size_align(c->head_dim, 64);
     r->n_cells = 40;
-    r->push = (struct push_rope){.n_tokens = c->n_tokens,
+    r->push = (struct push_rope){.token_base = LEAD,
                                  .n_heads = c->n_heads,
                                  .n_kv_heads = c->n_kv_heads,
                                  .head_dim = c->head_dim,
                                  .kv_dim = kv_dim,
-                                 .k_offset = (uint32_t)size_align(nq, 32) / 4,
-                                 .q_stride = (uint32_t)size_align(nq, 32) / 4,
+                                 .q_offset = SKIP / 4,
+                                 .k_offset = (uint32_t)size_align(SKIP + nq, 32) / 4,
+                                 .q_stride = (uint32_t)size_align(SKIP + nq, 32) / 4,
                                  .v_base = r->n_cells * c->n_kv_heads * kv_dim,
                                  .q_scale = (float)(1 / sqrt(c->head_dim))};
     r->push.v_offset = r->push.k_offset + (uint32_t)size_align(nk, 32) / 4;
@@ -100,13 +104,18 @@ static void setup_rope(struct kt *t, const struct rope_case *c, struct rope_run 
     r->qkv = calloc(n, sizeof *r->qkv);
     assert_non_null(r->qkv);
     kt_values(t, c->pattern, r->qkv, n);
+    for (uint32_t i = 0; i < LEAD * c->head_dim; i++)
+        r->angles[i] = NAN;
+    for (uint32_t i = 0; i < 4 * LEAD; i++)
+        table[i] = POISON;
     for (uint32_t i = 0; i < c->n_tokens; i++) {
         r->cells[i] = (i * 17 + 31) % r->n_cells; // 31, 8, 25, 2, 19: no order
-        memcpy(table + 4 * i, (uint32_t[]){POISON, r->cells[i], POISON, POISON}, 16);
+        memcpy(table + 4 * (LEAD + i), (uint32_t[]){POISON, r->cells[i], POISON, POISON}, 16);
         for (uint32_t k = 0; k < c->head_dim / 2; k++) {
             double angle = kt_uniform(t, 0, 7);
-            r->angles[i * c->head_dim + 2 * k] = (float)cos(angle);
-            r->angles[i * c->head_dim + 2 * k + 1] = (float)sin(angle);
+            float *pair = r->angles + (LEAD + i) * c->head_dim + 2 * k;
+            pair[0] = (float)cos(angle);
+            pair[1] = (float)sin(angle);
         }
     }
 }
@@ -114,7 +123,7 @@ static void setup_rope(struct kt *t, const struct rope_case *c, struct rope_run 
 static void rope_case(struct kt *t, const struct rope_case *c)
 {
     struct rope_run r = {0};
-    uint32_t table[20], words[5 * 128];
+    uint32_t table[4 * (LEAD + 5)], words[(LEAD + 5) * 128];
     char what[128];
     const struct gpu_pipeline *p;
     struct err e;
@@ -125,15 +134,15 @@ static void rope_case(struct kt *t, const struct rope_case *c)
     memcpy(words, r.angles, sizeof words);
     size_t elements = 2 * (size_t)r.push.v_base;
     struct kt_buf qkv = kt_floats(t, r.qkv, (size_t)c->n_tokens * 4 * r.push.qkv_stride),
-                  angles = kt_upload(t, words, c->n_tokens * c->head_dim),
-                  tb = kt_upload(t, table, 4 * c->n_tokens),
+                  angles = kt_upload(t, words, (LEAD + c->n_tokens) * c->head_dim),
+                  tb = kt_upload(t, table, 4 * (LEAD + c->n_tokens)),
                   q = kt_upload(t, NULL, (size_t)c->n_tokens * 4 * r.push.q_stride),
                   kv = kt_upload(t, NULL, c->kv_f32 ? elements : elements / 2);
     struct kt_buf as_elements = {.words = elements};
     struct kt_expect xq = kt_expect(&q), xkv = kt_expect(&as_elements);
     for (uint32_t i = 0; i < c->n_tokens; i++)
         expect_token(c, &r, i, &xq, &xkv);
-    if (!kernels_rope(&t->k, c->kv_f32, &p, &e)) fail_msg("%s", e.msg);
+    if (!kernels_rope(&t->k, c->kv_f32 ? KV_F32 : KV_F16, &p, &e)) fail_msg("%s", e.msg);
     kt_run(t, p, (const struct kt_buf *[]){&qkv, &angles, &tb, &q, &kv}, &r.push, c->n_tokens, 1);
     kt_check(t, &q, &xq, what);
     check_cache(t, c, &kv, &xkv, what);
@@ -174,10 +183,29 @@ struct attention_case {
 struct attention_run {
     uint32_t kv_dim, n_ctx, n_tokens, n_tiles;
     struct push_attention push;
-    double *q, *k, *v; // k, v: [cells, n_kv_heads, head_dim] as the cache holds them
+    double *q, *k, *v; // k, v: [n_seqs * n_ctx, n_kv_heads, head_dim] as the cache holds them
     uint32_t *tiles;
-    struct kt_buf kv;
+    struct kt_buf kv, pages;
 };
+
+// Where position `at` of all sequences' positions in a row lies: pages in no order.
+static size_t cell_of(const struct attention_case *c, const struct attention_run *r, size_t at)
+{
+    size_t n_pages = (size_t)c->n_seqs * r->n_ctx / KV_PAGE; // a prime above it: every page once
+    return (at / KV_PAGE * 10007 + 1) % n_pages * KV_PAGE + at % KV_PAGE;
+}
+
+static void fill_pages(struct kt *t, const struct attention_case *c, struct attention_run *r)
+{
+    size_t n = LEAD + (size_t)c->n_seqs * r->n_ctx / KV_PAGE;
+    uint32_t *table = malloc(4 * n * sizeof *table);
+    assert_non_null(table);
+    for (size_t i = 0; i < 4 * n; i++)
+        table[i] = i / 4 < LEAD || i % 4 ? POISON
+                                         : (uint32_t)cell_of(c, r, (i / 4 - LEAD) * KV_PAGE);
+    r->pages = kt_upload(t, table, 4 * n);
+    free(table);
+}
 
 // The cache: random rows; behind a sequence's positions keys are NaN (masked) and values large but
 // finite (weight 0); elements beyond head_dim are NaN.
@@ -192,8 +220,8 @@ static void fill_cache(struct kt *t, const struct attention_case *c, struct atte
         size_t seq = cell / r->n_ctx, pos = cell % r->n_ctx;
         bool live = pos < c->past[seq] + c->n[seq];
         for (size_t i = 0; i < (size_t)c->n_kv_heads * c->head_dim; i++) {
-            size_t at =
-                cell * c->n_kv_heads * r->kv_dim + i / c->head_dim * r->kv_dim + i % c->head_dim;
+            size_t at = (cell_of(c, r, cell) * c->n_kv_heads + i / c->head_dim) * r->kv_dim +
+                        i % c->head_dim;
             size_t own = cell * c->n_kv_heads * c->head_dim + i;
             r->k[own] = ref_kv(kt_uniform(t, -2, 2), c->kv_f32);
             r->v[own] = ref_kv(live ? kt_uniform(t, -1, 1) : 6e4, c->kv_f32);
@@ -218,8 +246,8 @@ static void make_tiles(const struct attention_case *c, struct attention_run *r)
     for (uint32_t s = 0; s < c->n_seqs; s++)
         for (uint32_t at = 0; at < c->n[s]; at += c->tile_tokens) {
             uint32_t left = c->n[s] - at, n = left < c->tile_tokens ? left : c->tile_tokens;
-            memcpy(r->tiles + 4 * r->n_tiles++,
-                   (uint32_t[]){first, n, s * r->n_ctx, c->past[s] + at}, 16);
+            memcpy(r->tiles + 4 * (LEAD + r->n_tiles++),
+                   (uint32_t[]){first, n, LEAD + s * r->n_ctx / KV_PAGE, c->past[s] + at}, 16);
             first += n;
         }
     r->n_tokens = first;
@@ -272,11 +300,11 @@ static void expect_all(const struct attention_case *c, const struct attention_ru
 {
     size_t hd = c->head_dim, row = c->n_kv_heads * hd, stride = 4 * r->push.q_stride;
     for (uint32_t i = 0; i < r->n_tiles; i++) {
-        const uint32_t *tile = r->tiles + 4 * i;
+        const uint32_t *tile = r->tiles + 4 * (LEAD + i);
         for (uint32_t j = 0; j < tile[1]; j++)
             for (uint32_t h = 0; h < c->group * c->n_kv_heads; h++) {
-                size_t at = (tile[0] + j) * stride + h * hd;
-                size_t base = tile[2] * row + h / c->group * hd;
+                size_t at = (tile[0] + j) * stride + SKIP + h * hd;
+                size_t base = (tile[2] - LEAD) * KV_PAGE * row + h / c->group * hd;
                 expect_query(c, r->q + at, r->k + base, r->v + base, tile[3] + j + 1, x, at);
             }
     }
@@ -285,7 +313,7 @@ static void expect_all(const struct attention_case *c, const struct attention_ru
 static void attention_case(struct kt *t, const struct attention_case *c)
 {
     struct attention_run r = {.kv_dim = (uint32_t)size_align(c->head_dim, 64)};
-    uint32_t n_heads = c->group * c->n_kv_heads, tiles[4 * 64], longest = 0;
+    uint32_t n_heads = c->group * c->n_kv_heads, tiles[4 * 64] = {POISON, POISON}, longest = 0;
     char what[160];
     const struct gpu_pipeline *p;
     struct err e;
@@ -296,7 +324,9 @@ static void attention_case(struct kt *t, const struct attention_case *c)
     make_tiles(c, &r);
     r.push.n_kv_heads = c->n_kv_heads;
     r.push.kv_dim = r.kv_dim;
-    r.push.q_stride = (uint32_t)size_align(n_heads * c->head_dim, 32) / 4;
+    r.push.q_offset = SKIP / 4;
+    r.push.q_stride = (uint32_t)size_align(SKIP + n_heads * c->head_dim, 32) / 4;
+    r.push.tile_base = LEAD;
     size_t cells = (size_t)c->n_seqs * r.n_ctx * c->n_kv_heads * c->head_dim;
     size_t nq = (size_t)r.n_tokens * 4 * r.push.q_stride;
     r.q = calloc(nq, sizeof *r.q);
@@ -305,15 +335,16 @@ static void attention_case(struct kt *t, const struct attention_case *c)
     assert_true(r.q && r.k && r.v);
     kt_values(t, KT_RANDOM, r.q, nq);
     fill_cache(t, c, &r);
-    struct kt_buf q = kt_floats(t, r.q, nq), tb = kt_upload(t, tiles, 4 * r.n_tiles),
+    fill_pages(t, c, &r);
+    struct kt_buf q = kt_floats(t, r.q, nq), tb = kt_upload(t, tiles, 4 * (LEAD + r.n_tiles)),
                   out = kt_upload(t, NULL, nq);
     struct kt_expect x = kt_expect(&out);
     expect_all(c, &r, &x);
-    if (!kernels_attention(&t->k, c->head_dim, c->group, c->heads, c->tile_tokens, c->kv_f32, &p,
-                           &e))
+    if (!kernels_attention(&t->k, c->head_dim, c->group, c->heads, c->tile_tokens,
+                           c->kv_f32 ? KV_F32 : KV_F16, &p, &e))
         fail_msg("%s", e.msg);
-    kt_run(t, p, (const struct kt_buf *[]){&q, &r.kv, &tb, &out}, &r.push, n_heads / c->heads,
-           r.n_tiles);
+    kt_run(t, p, (const struct kt_buf *[]){&q, &r.kv, &tb, &r.pages, &out}, &r.push,
+           n_heads / c->heads, r.n_tiles);
     (void)snprintf(what, sizeof what,
                    "attention %u x %u heads of %u (%u a tile), %u tokens a tile, %s, past %u, n %u",
                    c->group, c->n_kv_heads, c->head_dim, c->heads, c->tile_tokens,
@@ -324,6 +355,7 @@ static void attention_case(struct kt *t, const struct attention_case *c)
     kt_free(t, &tb);
     kt_free(t, &out);
     kt_free(t, &r.kv);
+    kt_free(t, &r.pages);
     free(r.q);
     free(r.k);
     free(r.v);
