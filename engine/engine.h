@@ -103,7 +103,10 @@ bool engine_devices(struct engine_device **out, size_t *n, struct err *e);
 
 struct engine;
 
-enum engine_kv { ENGINE_KV_F16, ENGINE_KV_F32 };
+// Types of the cached keys and values: 16, 32, 8.5 and 4.5 bits an element. Q8_0 and Q4_0 round
+// blocks of 32 of a head as the weight types of those names do.
+enum engine_kv { ENGINE_KV_F16, ENGINE_KV_F32, ENGINE_KV_Q8_0, ENGINE_KV_Q4_0, ENGINE_N_KV };
+const char *engine_kv_name(enum engine_kv kv); // "f16"; NULL beyond the last
 
 struct engine_params {
     const char *model_path;

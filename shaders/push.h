@@ -20,6 +20,8 @@
 // Types of the cache's elements, in the order of engine.h's enum engine_kv.
 #define KV_F16 0
 #define KV_F32 1
+#define KV_Q8_0 2
+#define KV_Q4_0 3
 
 struct push_embed {
     UINT n_tokens;

@@ -7,6 +7,7 @@
 // v_base for V.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #include "push.h"
 #include "lib/load.glsl"
 #define CACHE_WRITE 4
@@ -27,23 +28,44 @@ vec4 rotate(vec4 v, vec4 a) // a = cos, sin, cos, sin
                 v.z * a.w + v.w * a.z);
 }
 
+// vec4 i of head `head` of this token's k, rotated, or v.
+vec4 kv4(bool key, uint head, uint i, uint ang)
+{
+    uint hd4 = p.head_dim / 4u;
+    uint at = gl_WorkGroupID.x * p.qkv_stride + (key ? p.k_offset : p.v_offset) + head * hd4 + i;
+    vec4 v = LOADF4(qkv, at);
+    return key ? rotate(v, LOADF4(angles, ang + i)) : v;
+}
+
+void store_kv(bool key, uint head, uint i, uint cell, uint ang) // a vec4, or a unit of quantised types
+{
+    uint at = (cell * p.n_kv_heads + head) * p.kv_dim + (key ? 0u : p.v_base);
+    if (CACHE_QUANTISED) {
+        vec4 v[16];
+        [[unroll]] for (uint k = 0u; k < 16u; k++) {
+            v[k] = vec4(0.0);
+            if (16u * i + k < p.head_dim / 4u) v[k] = kv4(key, head, 16u * i + k, ang);
+        }
+        cache_store64(at / 64u + i, v);
+    } else {
+        cache_store4(at / 4u + i, kv4(key, head, i, ang));
+    }
+}
+
 void main()
 {
     uint token = gl_WorkGroupID.x, entry = p.token_base + token, cell = LOAD4(table, entry).y;
-    uint hd4 = p.head_dim / 4u, src = token * p.qkv_stride, ang = entry * hd4;
-    uint nq = p.n_heads * hd4, nk = p.n_kv_heads * hd4;
-    uint cache = cell * p.n_kv_heads * (p.kv_dim / 4u);
+    uint hd4 = p.head_dim / 4u, src = token * p.qkv_stride + p.q_offset, ang = entry * hd4;
+    uint pieces = CACHE_QUANTISED ? p.kv_dim / 64u : hd4; // of a head
+    uint nq = p.n_heads * hd4, nk = p.n_kv_heads * pieces;
     for (uint i = gl_LocalInvocationID.x; i < nq + 2u * nk; i += gl_WorkGroupSize.x) {
         if (i < nq) {
-            vec4 v = rotate(LOADF4(qkv, src + p.q_offset + i), LOADF4(angles, ang + i % hd4));
+            vec4 v = rotate(LOADF4(qkv, src + i), LOADF4(angles, ang + i % hd4));
             q[token * p.q_stride + p.q_offset + i] = v * p.q_scale;
         } else {
             bool key = i < nq + nk;
             uint j = key ? i - nq : i - nq - nk;
-            vec4 v = LOADF4(qkv, src + (key ? p.k_offset : p.v_offset) + j);
-            if (key) v = rotate(v, LOADF4(angles, ang + j % hd4));
-            cache_store4((key ? 0u : p.v_base / 4u) + cache + j / hd4 * (p.kv_dim / 4u) + j % hd4,
-                         v);
+            store_kv(key, j / pieces, j % pieces, cell, ang);
         }
     }
 }

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert(ENGINE_KV_F16 == KV_F16 && ENGINE_KV_F32 == KV_F32, "cache types");
+_Static_assert(ENGINE_KV_F16 == KV_F16 && ENGINE_KV_F32 == KV_F32 && ENGINE_KV_Q8_0 == KV_Q8_0 &&
+                   ENGINE_KV_Q4_0 == KV_Q4_0,
+               "cache types");
 
 // --------------------------------------------------------------------------------- bookkeeping
 
@@ -85,10 +87,11 @@ bool kv_pages_grow(struct kv_pages *p, uint32_t seq, uint32_t n, struct kv_copy 
     assert(want <= p->seq_pages && have == pages_of(len));
     *copy = (struct kv_copy){KV_NONE, KV_NONE};
     if (want - have + shared > p->n_free)
-        return err_set(e, ERR_MEMORY,
-                       "the cache has %u free pages of %u positions, sequence %u needs %u: truncate "
-                       "a sequence first",
-                       p->n_free, KV_PAGE, seq, want - have + shared);
+        return err_set(
+            e, ERR_MEMORY,
+            "the cache has %u free pages of %u positions, sequence %u needs %u: truncate "
+            "a sequence first",
+            p->n_free, KV_PAGE, seq, want - have + shared);
     if (shared) {
         *copy = (struct kv_copy){take(p), list[have - 1]};
         release(p, copy->src); // others hold it: it is not free
@@ -136,9 +139,27 @@ void kv_pages_share(struct kv_pages *p, uint32_t dst, uint32_t src, uint32_t n)
 
 // --------------------------------------------------------------------------------- on a device
 
+const char *engine_kv_name(enum engine_kv kv)
+{
+    static const char *const names[ENGINE_N_KV] = {"f16", "f32", "q8_0", "q4_0"};
+    return (uint32_t)kv < ENGINE_N_KV ? names[kv] : NULL;
+}
+
+// Of the elements themselves, and of their scales: shaders/lib/cache.glsl.
+static uint64_t plain_bytes(uint32_t type, uint64_t elements)
+{
+    static const uint8_t half_bytes[] = {[KV_F16] = 4, [KV_F32] = 8, [KV_Q8_0] = 2, [KV_Q4_0] = 1};
+    return elements * half_bytes[type] / 2;
+}
+
+static uint64_t scale_bytes(uint32_t type, uint64_t elements)
+{
+    return type == KV_Q8_0 || type == KV_Q4_0 ? elements / 32 * 2 : 0;
+}
+
 uint64_t kv_bytes(uint32_t type, uint64_t elements)
 {
-    return elements * (type == KV_F32 ? 4 : 2);
+    return plain_bytes(type, elements) + scale_bytes(type, elements);
 }
 
 // The largest buffer that kernels can read and write.
@@ -234,10 +255,14 @@ void kv_store_sync(struct kv_store *s, const struct kv_pages *p, uint32_t seq)
 
 static void copy_page(struct kv_store *s, struct gpu_buf *b, const struct kv_copy *c)
 {
-    uint64_t page = kv_bytes(s->type, (uint64_t)KV_PAGE * s->part_heads * s->kv_dim);
+    uint64_t elements = (uint64_t)KV_PAGE * s->part_heads * s->kv_dim;
+    uint64_t page = plain_bytes(s->type, elements), scales = scale_bytes(s->type, elements);
     for (uint32_t v = 0; v < 2; v++) {
-        uint64_t base = v * kv_bytes(s->type, s->v_base);
+        uint64_t base = v * plain_bytes(s->type, s->v_base);
         gpu_copy(s->gpu, &s->cmd, b, base + c->src * page, b, base + c->dst * page, page);
+        if (!scales) continue;
+        base = plain_bytes(s->type, 2ull * s->v_base) + v * scale_bytes(s->type, s->v_base);
+        gpu_copy(s->gpu, &s->cmd, b, base + c->src * scales, b, base + c->dst * scales, scales);
     }
 }
 

@@ -52,7 +52,7 @@ bool kv_pages_grow(struct kv_pages *p, uint32_t seq, uint32_t n, struct kv_copy 
 void kv_pages_keep(struct kv_pages *p, uint32_t seq, uint32_t n);
 void kv_pages_cancel(struct kv_pages *p, uint32_t seq, const struct kv_copy *copy, bool copied);
 
-void kv_pages_truncate(struct kv_pages *p, uint32_t seq, uint32_t n);             // n <= length
+void kv_pages_truncate(struct kv_pages *p, uint32_t seq, uint32_t n);            // n <= length
 void kv_pages_share(struct kv_pages *p, uint32_t dst, uint32_t src, uint32_t n); // n <= src's
 
 // --------------------------------------------------------------------------------- on a device
@@ -65,7 +65,8 @@ struct kv_params {
 };
 
 // A layer is cut by heads into parts of equal size, as few as the device's limits allow. A part's
-// buffer is K of all cells, then V; element (cell * part_heads + head) * kv_dim + i of each.
+// buffer is K of all cells, then V; element (cell * part_heads + head) * kv_dim + i of each. The
+// picture of elements is in shaders/lib/cache.glsl.
 struct kv_store {
     struct gpu *gpu; // borrowed
     uint32_t type, first_layer, n_layers, n_parts, part_heads;
@@ -78,7 +79,7 @@ struct kv_store {
     struct gpu_cmd cmd;
 };
 
-// Bytes that keys, or values, of so many elements take.
+// Bytes that keys, or values, of so many elements take; elements are whole units of 64.
 uint64_t kv_bytes(uint32_t type, uint64_t elements);
 
 bool kv_store_create(struct gpu *gpu, const struct kv_params *p, struct kv_store *out,

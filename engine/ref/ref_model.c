@@ -10,7 +10,7 @@ struct pass { // [n, ...] arrays of the whole prompt
     const struct gguf *g;
     const struct config *c;
     size_t n, nq, nkv;
-    bool kv_f32;
+    uint32_t kv_type;
     double *x, *h, *q, *k, *v, *a, *gate, *up;
 };
 
@@ -72,10 +72,9 @@ static void attend(struct pass *p)
         for (size_t h = 0; h < c->n_kv_heads; h++) {
             double *k = p->k + t * p->nkv + h * hd, *v = p->v + t * p->nkv + h * hd;
             ref_rope(k, angles, hd, rotated);
-            for (size_t i = 0; i < hd; i++) {
-                k[i] = ref_kv(rotated[i], p->kv_f32);
-                v[i] = ref_kv(v[i], p->kv_f32);
-            }
+            ref_kv_row(p->kv_type, rotated, hd, k);
+            memcpy(rotated, v, hd * sizeof *v);
+            ref_kv_row(p->kv_type, rotated, hd, v);
         }
         for (size_t h = 0; h < c->n_heads; h++)
             ref_attention(p->q + t * p->nq + h * hd, p->k + h / group * hd, p->v + h / group * hd,
@@ -116,9 +115,9 @@ static bool all_layers(struct pass *p, const int32_t *ids, double *logits, struc
 }
 
 bool ref_model_logits(const struct gguf *g, const struct config *c, const int32_t *ids, size_t n,
-                      bool kv_f32, double *logits, struct err *e)
+                      uint32_t kv_type, double *logits, struct err *e)
 {
-    struct pass p = {.g = g, .c = c, .n = n, .kv_f32 = kv_f32};
+    struct pass p = {.g = g, .c = c, .n = n, .kv_type = kv_type};
     p.nq = (size_t)c->n_heads * c->head_dim;
     p.nkv = (size_t)c->n_kv_heads * c->head_dim;
     size_t row = 2 * c->n_embd + 2 * p.nq + 2 * p.nkv + 2 * c->n_ff;

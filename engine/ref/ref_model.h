@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// logits: [n, n_vocab], one row a position. kv_f32 false rounds keys and values to f16.
+// logits: [n, n_vocab], one row a position. kv_type (KV_F16 ...) rounds keys and values.
 bool ref_model_logits(const struct gguf *g, const struct config *c, const int32_t *ids, size_t n,
-                      bool kv_f32, double *logits, struct err *e);
+                      uint32_t kv_type, double *logits, struct err *e);
 
 #endif

@@ -256,11 +256,10 @@ static void shared_prefix(struct setup *s, uint32_t prefix, bool owner_first)
 static void test_sharing(void **state)
 {
     (void)state;
-    static const enum engine_kv kvs[] = {ENGINE_KV_F16, ENGINE_KV_F32};
     static const uint32_t prefixes[] = {31, 32, 33, 64, 70};
-    for (size_t k = 0; k < sizeof kvs / sizeof kvs[0]; k++) {
+    for (uint32_t kv = 0; kv < ENGINE_N_KV; kv++) {
         struct setup s;
-        set_up(&s, kvs[k]);
+        set_up(&s, (enum engine_kv)kv);
         for (size_t i = 0; i < 2 * sizeof prefixes / sizeof prefixes[0]; i++)
             shared_prefix(&s, prefixes[i / 2], i % 2);
         tear_down(&s);
@@ -349,8 +348,8 @@ static void test_parts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pages),      cmocka_unit_test(test_copy_on_write),
-        cmocka_unit_test(test_sharing),    cmocka_unit_test(test_failed_run),
+        cmocka_unit_test(test_pages),   cmocka_unit_test(test_copy_on_write),
+        cmocka_unit_test(test_sharing), cmocka_unit_test(test_failed_run),
         cmocka_unit_test(test_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
