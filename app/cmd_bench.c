@@ -89,7 +89,7 @@ static void print_table(const struct request *r, const struct engine *g, const s
     printf("memory   weights %.1f MiB (file %.1f), cache %.1f MiB (%s, %u positions),\n"
            "         scratch %.1f MiB\n",
            (double)i->weight_bytes_device / 0x1p20, (double)i->weight_bytes_file / 0x1p20,
-           (double)i->kv_bytes / 0x1p20, r->a.p.kv == ENGINE_KV_F32 ? "f32" : "f16", i->n_ctx,
+           (double)i->kv_bytes / 0x1p20, engine_kv_name(r->a.p.kv), i->n_ctx,
            (double)i->scratch_bytes / 0x1p20);
     if (i->n_loras)
         printf("adapters %u, %.1f MiB\n", i->n_loras, (double)i->lora_bytes / 0x1p20);
@@ -126,7 +126,7 @@ static bool print_json(const struct request *r, const struct engine *g, const st
         printf(" \"memory\": {\"weight_bytes\": %llu, \"device_bytes\": %llu, \"kv_bytes\": %llu, "
                "\"kv\": \"%s\", \"n_ctx\": %u, \"n_batch\": %u, \"scratch_bytes\": %llu},\n",
                (unsigned long long)i->weight_bytes_file, (unsigned long long)i->weight_bytes_device,
-               (unsigned long long)i->kv_bytes, r->a.p.kv == ENGINE_KV_F32 ? "f32" : "f16",
+               (unsigned long long)i->kv_bytes, engine_kv_name(r->a.p.kv),
                i->n_ctx, i->n_batch, (unsigned long long)i->scratch_bytes);
         printf(" \"load_path\": \"%s\", \"load_s\": %.3f, \"matvec_gb_s\": %.3f,\n \"speeds\": [",
                i->load_path, i->load_s, t->bytes_s / 1e9);

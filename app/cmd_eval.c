@@ -107,7 +107,7 @@ static int score(struct eval_options *o)
     if (!app_engine_open_eval(&o->engine, o->model, &g, &e)) return app_fail(&e);
     o->p.model_path = o->engine.path;
     o->p.adapters = o->engine.lora_text;
-    o->p.kv = o->engine.p.kv == ENGINE_KV_F32 ? "f32" : "f16";
+    o->p.kv = engine_kv_name(o->engine.p.kv);
     bool ok = eval_run(g, &o->p, &o->engine.progress, &report, &e);
     engine_close(g);
     bool printed = !report.n || print_report(o, &report, &print_e);

@@ -188,7 +188,7 @@ int cmd_study(int argc, char **argv)
         return e.code == ERR_ARG ? app_usage("study", "%s", e.msg) : app_fail(&e);
     if (!s.eval.limit && s.eval.minutes <= 0) s.eval.minutes = 5;
     s.eval.out_dir = s.out;
-    s.eval.kv = s.engine.p.kv == ENGINE_KV_F32 ? "f32" : "f16";
+    s.eval.kv = engine_kv_name(s.engine.p.kv);
     if (study(&s, &learner, &e)) return APP_OK;
     if (e.code == ERR_CANCELLED)
         err_set(&e, ERR_CANCELLED,

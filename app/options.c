@@ -57,10 +57,9 @@ bool app_engine_option(struct app_engine *a, int c, const char *arg, struct err 
     case OPT_QUIET: a->progress.enabled = false; return true;
     case OPT_LORA: return add_lora(a, arg, e);
     case OPT_KV:
-        if (strcmp(arg, "f16") && strcmp(arg, "f32"))
-            return err_set(e, ERR_ARG, "--kv is f16 or f32, not '%s'", arg);
-        a->p.kv = strcmp(arg, "f32") ? ENGINE_KV_F16 : ENGINE_KV_F32;
-        return true;
+        for (a->p.kv = 0; a->p.kv < ENGINE_N_KV; a->p.kv++)
+            if (!strcmp(arg, engine_kv_name(a->p.kv))) return true;
+        return err_set(e, ERR_ARG, "--kv is f16, f32, q8_0 or q4_0, not '%s'", arg);
     default: return err_set(e, ERR_INTERNAL, "option %d has no meaning", c);
     }
 }

@@ -36,7 +36,7 @@ enum { // beyond every character
 #define APP_ENGINE_HELP                                                                            \
     "  --device D      Vulkan device: a number or part of its name (lectern devices)\n"            \
     "  --ctx N         positions of context (default: the model's, at most 4096)\n"                \
-    "  --kv f16|f32    type of the key/value cache (default f16)\n"                                \
+    "  --kv TYPE       of the key/value cache: f16 (default), f32, q8_0 or q4_0\n"                 \
     "  --batch N       most tokens computed at once (default 512)\n"                               \
     "  --lora FILE[:S] LoRA adapter (GGUF) with scale S (default 1); may be repeated\n"            \
     "  --validate      Khronos validation layer on; any message is a failure\n"                    \

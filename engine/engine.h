@@ -103,7 +103,10 @@ bool engine_devices(struct engine_device **out, size_t *n, struct err *e);
 
 struct engine;
 
-enum engine_kv { ENGINE_KV_F16, ENGINE_KV_F32 };
+// Types of the cached keys and values: 16, 32, 8.5 and 4.5 bits an element. Q8_0 and Q4_0 round
+// blocks of 32 of a head as the weight types of those names do.
+enum engine_kv { ENGINE_KV_F16, ENGINE_KV_F32, ENGINE_KV_Q8_0, ENGINE_KV_Q4_0, ENGINE_N_KV };
+const char *engine_kv_name(enum engine_kv kv); // "f16"; NULL beyond the last
 
 enum { ENGINE_MAX_DEVICES = 8 };
 
@@ -204,7 +207,8 @@ bool engine_run(struct engine *g, const struct engine_item *items, size_t n_item
 uint32_t engine_seq_len(const struct engine *g, uint32_t seq);
 // Forgets all but the first n positions. n above the length is ERR_ARG.
 bool engine_seq_truncate(struct engine *g, uint32_t seq, uint32_t n, struct err *e);
-// dst becomes the first n positions of src: the KV rows are copied, nothing is computed.
+// dst becomes the first n positions of src. Nothing is computed: both share the cached rows until
+// one of them writes behind the n, which copies at most 32 positions.
 bool engine_seq_copy(struct engine *g, uint32_t dst, uint32_t src, uint32_t n, struct err *e);
 
 // Bandwidth of the real matvec kernel over the model's largest weight matrix: bytes read, median
@@ -222,7 +226,7 @@ struct engine_plan { // first the shape, then what it takes
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab;
     uint32_t n_ctx, n_seqs, n_batch; // 0: as in engine_params
     enum engine_kv kv;
-    uint64_t kv_bytes, kv_layer_bytes; // layer: must not pass the device's max_buffer_range
+    uint64_t kv_bytes, kv_head_bytes; // head: of a layer, must not pass max_buffer_range
     uint64_t scratch_bytes; // at most, with every form of activations
 };
 void engine_plan(const struct engine_device *d, struct engine_plan *p);

@@ -144,7 +144,7 @@ struct eval_params {
     uint64_t seed;          // of the few-shot draw: EVAL_DEFAULT_SEED is lm-eval's
     bool resume;            // go on where out_dir's results.json stopped
     bool allow_unsafe;
-    const char *kv; // "f16" or "f32", for the record
+    const char *kv; // "f16" ..., for the record
     const char *adapters; // "FILE:SCALE,..." or "", for the record and --resume's check; NULL: ""
 };
 

@@ -53,15 +53,17 @@ static struct engine_plan plan_of(const struct engine_device *d, const struct fi
     return p;
 }
 
-// The largest context, in steps of 32 positions, whose cache fits both the budget and a buffer.
+// The largest context, in steps of 32 positions, whose cache fits the budget, and a head of a layer
+// a buffer.
 static uint32_t max_context(const struct engine_device *d, const struct fit_model *m,
                             uint64_t weights, uint64_t budget)
 {
-    struct engine_plan p = plan_of(d, m, 32);
-    uint64_t fixed = weights + p.scratch_bytes;
+    struct engine_plan p = plan_of(d, m, 32), two = plan_of(d, m, 64);
+    uint64_t step = two.kv_bytes + two.scratch_bytes - p.kv_bytes - p.scratch_bytes;
+    uint64_t fixed = weights + p.kv_bytes + p.scratch_bytes - step;
     if (fixed >= budget) return 0;
-    uint64_t steps = (budget - fixed) / p.kv_bytes;
-    steps = size_min(steps, d->max_buffer_range / p.kv_layer_bytes);
+    uint64_t steps = (budget - fixed) / step;
+    steps = size_min(steps, d->max_buffer_range / p.kv_head_bytes);
     return (uint32_t)size_min(steps * 32, m->n_ctx_train);
 }
 

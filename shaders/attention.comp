@@ -1,7 +1,7 @@
 // Causal attention with online softmax for NQ queries that share one key/value head: HC query heads
 // of the group times TT consecutive tokens of one sequence. One workgroup of 8 lanes a tile.
 //
-// A chunk is 32 positions. Scores: lane l owns positions l, l+8, l+16, l+24, so a key is read by one
+// A chunk is 32 positions, a page of the cache. Scores: lane l owns positions l, l+8, l+16, l+24, so a key is read by one
 // lane. Values: lane l owns elements 8l..8l+7 of each 64, and takes each weight from its owner.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -18,7 +18,7 @@ layout(constant_id = 0) const uint HEAD_DIM = 64;
 layout(constant_id = 1) const uint GROUP = 1; // query heads a key/value head
 layout(constant_id = 2) const uint HC = 1;    // of them in this tile
 layout(constant_id = 3) const uint TT = 1;    // tokens in this tile
-layout(constant_id = 4) const bool KV_F32 = false;
+layout(constant_id = 4) const uint KV_TYPE = KV_F16;
 
 const uint NQ = HC * TT;
 const uint UNITS = (HEAD_DIM + 63u) / 64u; // of 64 elements
@@ -27,20 +27,12 @@ const uint STEPS = HEAD_DIM / 8u;
 READ_BUFFER(0, q)
 READ_BUFFER(1, kv)
 READ_BUFFER(2, tiles)
-layout(set = 0, binding = 3, std430) writeonly buffer result_block { vec4 result[]; };
+READ_BUFFER(3, pages)
+layout(set = 0, binding = 4, std430) writeonly buffer result_block { vec4 result[]; };
 layout(push_constant) uniform push_block { push_attention p; };
 
-struct vec8 {
-    vec4 a, b;
-};
-
-vec8 load8(uint e) // 8 elements at element e of the cache
-{
-    if (KV_F32) return vec8(LOADF4(kv, e / 4u), LOADF4(kv, e / 4u + 1u));
-    uvec4 h = LOAD4(kv, e / 8u);
-    return vec8(vec4(unpackHalf2x16(h.x), unpackHalf2x16(h.y)),
-                vec4(unpackHalf2x16(h.z), unpackHalf2x16(h.w)));
-}
+#define CACHE_READ
+#include "lib/cache.glsl"
 
 #ifdef NO_SUBGROUP
 shared float exchange[8];
@@ -79,14 +71,15 @@ void main()
     uint heads_per_kv = GROUP / HC;
     uint kv_head = gl_WorkGroupID.x / heads_per_kv;
     uint head = kv_head * GROUP + gl_WorkGroupID.x % heads_per_kv * HC;
-    uvec4 tile = LOAD4(tiles, p.tile_base + gl_WorkGroupID.y); // first token, tokens, first cell, position
+    // first token, tokens, first entry of the page table, position
+    uvec4 tile = LOAD4(tiles, p.tile_base + gl_WorkGroupID.y);
     uint n_positions = tile.w + tile.y;
-    uint row = p.n_kv_heads * p.kv_dim;
+    uint row = p.n_kv_heads * (p.kv_dim / 64u); // units of a cell
 
     vec4 qa[NQ * STEPS], qb[NQ * STEPS];
     [[unroll]] for (uint i = 0u; i < NQ; i++) {
         uint token = tile.x + min(i / HC, tile.y - 1u);
-        uint at = token * p.q_stride + (head + i % HC) * (HEAD_DIM / 4u);
+        uint at = token * p.q_stride + p.q_offset + (head + i % HC) * (HEAD_DIM / 4u);
         [[unroll]] for (uint s = 0u; s < STEPS; s++) {
             qa[i * STEPS + s] = LOADF4(q, at + 2u * s);
             qb[i * STEPS + s] = LOADF4(q, at + 2u * s + 1u);
@@ -102,15 +95,15 @@ void main()
             ya[i * UNITS + u] = yb[i * UNITS + u] = vec4(0.0);
     }
 
-    uint base = tile.z * row + kv_head * p.kv_dim;
-    for (uint chunk = 0u; chunk < n_positions; chunk += 32u) {
+    for (uint chunk = 0u; chunk < n_positions; chunk += KV_PAGE) {
+        uint base = LOAD4(pages, tile.z + chunk / KV_PAGE).x * row + kv_head * UNITS;
         float w[4 * NQ];
         [[unroll]] for (uint r = 0u; r < 4u; r++) {
-            uint pos = chunk + 8u * r + lane, at = base + pos * row;
+            uint pos = chunk + 8u * r + lane, at = base + (8u * r + lane) * row;
             vec4 s[NQ];
             [[unroll]] for (uint i = 0u; i < NQ; i++) s[i] = vec4(0.0);
             [[unroll]] for (uint k = 0u; k < STEPS; k++) {
-                vec8 key = load8(at + 8u * k);
+                vec8 key = cache_load8(at + k / 8u, k % 8u);
                 [[unroll]] for (uint i = 0u; i < NQ; i++)
                     s[i] += key.a * qa[i * STEPS + k] + key.b * qb[i * STEPS + k];
             }
@@ -132,12 +125,12 @@ void main()
                 yb[i * UNITS + u] *= shrink;
             }
         }
-        uint values = p.v_base + base + chunk * row + 8u * lane;
+        uint values = p.v_base / 64u + base;
         [[unroll]] for (uint r = 0u; r < 4u; r++) {
             [[unroll]] for (uint j = 0u; j < 8u; j++) {
                 vec8 v[UNITS];
                 [[unroll]] for (uint u = 0u; u < UNITS; u++)
-                    v[u] = load8(values + (8u * r + j) * row + 64u * u);
+                    v[u] = cache_load8(values + (8u * r + j) * row + u, lane);
                 [[unroll]] for (uint i = 0u; i < NQ; i++) {
                     float weight = from_lane(w[r * NQ + i], j);
                     [[unroll]] for (uint u = 0u; u < UNITS; u++) {
@@ -152,7 +145,8 @@ void main()
     [[unroll]] for (uint i = 0u; i < NQ; i++) {
         float scale = 1.0 / sum8(total[i]);
         if (i / HC >= tile.y) continue;
-        uint at = (tile.x + i / HC) * p.q_stride + (head + i % HC) * (HEAD_DIM / 4u) + 2u * lane;
+        uint at = (tile.x + i / HC) * p.q_stride + p.q_offset + (head + i % HC) * (HEAD_DIM / 4u) +
+                  2u * lane;
         [[unroll]] for (uint u = 0u; u < UNITS; u++)
             if (8u * lane + 64u * u < HEAD_DIM) {
                 result[at + 16u * u] = ya[i * UNITS + u] * scale;

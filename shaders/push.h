@@ -15,6 +15,14 @@
 #define TILE_LANES 8
 #define BLOCK_COLS 32
 
+// Positions of a page of the cache, and of a chunk of attention.
+#define KV_PAGE 32
+// Types of the cache's elements, in the order of engine.h's enum engine_kv.
+#define KV_F16 0
+#define KV_F32 1
+#define KV_Q8_0 2
+#define KV_Q4_0 3
+
 struct push_norm { // rmsnorm, or none, then activations in the forms that matmul wants
     UINT n_rows;     // tokens to write
     UINT n_cols;     // real columns: the mean is over these
@@ -35,31 +43,33 @@ struct push_matmul {
     UINT add;        // 1: add to the residual that is there
 };
 
-struct push_rope {
-    UINT n_tokens;
+struct push_rope { // the heads of one part of the cache
+    UINT token_base; // the dispatch's first token in the tables of tokens and angles
     UINT n_heads;
     UINT n_kv_heads;
     UINT head_dim;
     UINT kv_dim;     // head_dim padded to 64
-    UINT qkv_stride; // vec4s between tokens; q starts at 0
-    UINT k_offset;   // vec4s before k
-    UINT v_offset;   // vec4s before v
+    UINT qkv_stride; // vec4s between tokens
+    UINT q_offset;   // vec4s before the part's q, in a row of qkv and of q
+    UINT k_offset;   // vec4s before its k
+    UINT v_offset;   // vec4s before its v
     UINT q_stride;   // vec4s
-    UINT v_base;     // elements before V in the layer's cache
+    UINT v_base;     // elements before V in the part
     float q_scale;   // 1 / sqrt(head_dim)
-    UINT token_base; // of the dispatch's first token in the tables of tokens and angles
 };
 
-struct push_attention {
+struct push_attention { // the heads of one part of the cache
+    UINT tile_base;  // the dispatch's first tile in the table of tiles
     UINT n_kv_heads;
     UINT kv_dim;     // head_dim padded to 64
     UINT q_stride;   // vec4s between tokens of q and of the output
-    UINT v_base;     // elements before V in the layer's cache
-    UINT tile_base;  // of the dispatch's first tile in the table
+    UINT q_offset;   // vec4s before the part's heads in both
+    UINT v_base;     // elements before V in the part
 };
 
 // Table of tokens, one uvec4 each: 0, cache cell, position, index of the token whose logits row
 // this is (entry i of the table: for the i-th logits row). Table of attention tiles, one uvec4
-// each: first token, tokens in the tile, first cell of the sequence, position of the first token.
+// each: first token (of the dispatch), tokens in the tile, first entry of the sequence in the page
+// table, position of the first token. Page table, one uvec4 a page: its first cell in x.
 
 #endif

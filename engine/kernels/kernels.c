@@ -105,16 +105,18 @@ bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,
     return get(k, KERNEL_norm, spec, 5, out, e);
 }
 
-bool kernels_rope(struct kernels *k, bool kv_f32, const struct gpu_pipeline **out, struct err *e)
+bool kernels_rope(struct kernels *k, uint32_t kv_type, const struct gpu_pipeline **out,
+                  struct err *e)
 {
-    uint32_t spec[] = {k->row_lanes, kv_f32};
+    uint32_t spec[] = {k->row_lanes, kv_type};
     return get(k, KERNEL_rope, spec, 2, out, e);
 }
 
 bool kernels_attention(struct kernels *k, uint32_t head_dim, uint32_t group, uint32_t heads,
-                       uint32_t tokens, bool kv_f32, const struct gpu_pipeline **out, struct err *e)
+                       uint32_t tokens, uint32_t kv_type, const struct gpu_pipeline **out,
+                       struct err *e)
 {
     assert(head_dim % 8 == 0 && group % heads == 0 && tokens >= 1);
-    uint32_t spec[] = {head_dim, group, heads, tokens, kv_f32};
+    uint32_t spec[] = {head_dim, group, heads, tokens, kv_type};
     return get(k, k->gpu->subgroups ? KERNEL_attention : KERNEL_attention_shared, spec, 5, out, e);
 }

@@ -64,10 +64,12 @@ bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
 // want: bit 1 << form for each form written.
 bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,
                   const struct gpu_pipeline **out, struct err *e);
-bool kernels_rope(struct kernels *k, bool kv_f32, const struct gpu_pipeline **out, struct err *e);
+// kv_type: KV_F16 ...
+bool kernels_rope(struct kernels *k, uint32_t kv_type, const struct gpu_pipeline **out,
+                  struct err *e);
 // group: query heads a key/value head; heads (a divisor of group) and tokens of a tile.
 bool kernels_attention(struct kernels *k, uint32_t head_dim, uint32_t group, uint32_t heads,
-                       uint32_t tokens, bool kv_f32, const struct gpu_pipeline **out,
+                       uint32_t tokens, uint32_t kv_type, const struct gpu_pipeline **out,
                        struct err *e);
 
 #endif

@@ -119,12 +119,12 @@ static void describe(struct engine *g)
 static bool alloc_host(struct engine *g, struct err *e)
 {
     const struct forward_params *p = &g->place.p;
-    g->seq_len = calloc(p->n_seqs, sizeof *g->seq_len);
+    g->copies = calloc(p->n_seqs, sizeof *g->copies);
     g->runs = calloc(p->n_seqs, sizeof *g->runs);
     g->ids = calloc(p->n_pass, sizeof *g->ids);
     g->tokens = calloc(p->n_pass, sizeof *g->tokens);
     g->rows = calloc(p->n_pass, sizeof *g->rows);
-    return (g->seq_len && g->runs && g->ids && g->tokens && g->rows) ||
+    return (g->copies && g->runs && g->ids && g->tokens && g->rows) ||
            err_nomem(e, "the batch", p->n_pass * sizeof *g->tokens);
 }
 
@@ -138,8 +138,8 @@ static bool allocate(struct engine *g, uint32_t k, struct err *e)
            weights_place(&t->weights, &t->gpu, s->n_resident, e) &&
            weights_allocate(&t->weights, &t->gpu, e) &&
            lora_load(&t->gpu, &g->place.lora, &g->config, &t->weights, &t->lora, e) &&
-           forward_create(&t->gpu, &g->config, &t->weights, &t->stream, &g->place.p, &t->forward,
-                          e);
+           forward_create(&t->gpu, &g->config, &t->weights, &t->stream, &g->place.p, &g->pages,
+                          &t->forward, e);
 }
 
 static void release(struct engine *g)
@@ -151,6 +151,7 @@ static void release(struct engine *g)
         lora_free(&t->lora);
         weights_free(&t->gpu, &t->weights);
     }
+    kv_pages_destroy(&g->pages);
 }
 
 static uint64_t resident_file_bytes(const struct engine *g)
@@ -205,7 +206,10 @@ static bool allocate_all(struct engine *g, const struct engine_params *p, struct
             layout_estimate(g, &l);
             p->on_layout(p->on_layout_ctx, &l);
         }
+        const struct kv_pages *sizes = &g->place.pages;
         uint32_t k = 0;
+        if (!kv_pages_create(sizes->n_seqs, sizes->seq_pages, sizes->n_pages, &g->pages, e))
+            return false;
         while (k < g->place.n_stages && allocate(g, k, e))
             k++;
         if (k == g->place.n_stages) return true;
@@ -264,7 +268,7 @@ static bool prepare(struct engine *g, const struct engine_params *p,
         .n_ctx = (uint32_t)size_align(n_ctx, 32),
         .n_seqs = p->n_seqs ? p->n_seqs : 1,
         .n_batch = p->n_batch ? p->n_batch : 512,
-        .kv_f32 = p->kv == ENGINE_KV_F32,
+        .kv_type = (uint32_t)p->kv,
     };
     g->place.lora = (struct lora_params){p->loras, p->n_loras};
     engine_describe_device(&g->stages[0].gpu.caps, &g->device);
@@ -326,7 +330,7 @@ void engine_close(struct engine *g)
         gpu_destroy(&g->stages[k].gpu);
     gguf_close(&g->file);
     vocab_close(g->vocab);
-    free(g->seq_len);
+    free(g->copies);
     free(g->ids);
     free(g->tokens);
     free(g->runs);

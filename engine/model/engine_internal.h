@@ -26,7 +26,8 @@ struct engine {
     uint32_t n_gpus;                         // of them opened
     struct engine_device device;
     struct engine_info info;
-    uint32_t *seq_len;         // [n_seqs]
+    struct kv_pages pages;
+    struct kv_copy *copies;    // [n_seqs] of the items of a run
     uint32_t *ids;             // [n_pass]
     struct pass_token *tokens; // [n_pass]
     struct pass_run *runs;     // [n_seqs]

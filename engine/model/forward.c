@@ -48,41 +48,57 @@ static bool record_matmul(struct forward *f, const struct matrix_group *g,
     return !g->lora || lora_record_b(f, g->lora, first, n_tokens, g->n_cols / 4, e);
 }
 
-static bool record_attention(struct forward *f, const struct layer_ops *ops,
-                             const struct matrix_group *qkv, const struct sub_batch *s,
-                             struct err *e)
+static void record_rope(struct forward *f, const struct gpu_pipeline *rope, uint32_t part,
+                        const struct cache_ops *ops, const struct matrix_group *qkv,
+                        const struct sub_batch *s)
 {
     const struct config *c = f->config;
-    const struct gpu_pipeline *rope, *attention;
-    uint32_t group = c->n_heads / c->n_kv_heads;
-    if (!kernels_rope(&f->kernels, f->p.kv_f32, &rope, e) ||
-        !kernels_attention(&f->kernels, c->head_dim, group, f->group_heads,
-                           s->decode ? 1 : f->tile_tokens, f->p.kv_f32, &attention, e))
-        return false;
-    uint32_t q_stride = (uint32_t)size_align(c->n_heads * c->head_dim, BLOCK_COLS) / 4;
-    struct push_rope r = {
-        .n_tokens = s->n_tokens,
+    uint32_t heads = f->kv.part_heads, group = c->n_heads / c->n_kv_heads;
+    uint32_t part_row = heads * c->head_dim / 4;
+    struct push_rope push = {
         .token_base = s->first,
-        .n_heads = c->n_heads,
-        .n_kv_heads = c->n_kv_heads,
+        .n_heads = heads * group,
+        .n_kv_heads = heads,
         .head_dim = c->head_dim,
-        .kv_dim = f->kv_dim,
+        .kv_dim = f->kv.kv_dim,
         .qkv_stride = qkv->n_cols / 4,
-        .k_offset = qkv->row_at[1] / 4,
-        .v_offset = qkv->row_at[2] / 4,
-        .q_stride = q_stride,
-        .v_base = f->v_base,
+        .q_offset = part * part_row * group,
+        .k_offset = qkv->row_at[1] / 4 + part * part_row,
+        .v_offset = qkv->row_at[2] / 4 + part * part_row,
+        .q_stride = (uint32_t)size_align(c->n_heads * c->head_dim, BLOCK_COLS) / 4,
+        .v_base = f->kv.v_base,
         .q_scale = f->q_scale,
     };
-    gpu_dispatch(f->gpu, &f->cmd, rope, ops->rope, &r, (uint32_t[]){s->n_tokens, 1, 1});
+    gpu_dispatch(f->gpu, &f->cmd, rope, ops->rope, &push, (uint32_t[]){s->n_tokens, 1, 1});
+}
+
+// The parts of a layer's cache one behind the other, no barrier between them: their heads are apart.
+static bool record_attention(struct forward *f, uint32_t layer, const struct matrix_group *qkv,
+                             const struct sub_batch *s, struct err *e)
+{
+    const struct config *c = f->config;
+    const struct cache_ops *ops = f->cache_ops + (size_t)layer * f->kv.n_parts;
+    const struct gpu_pipeline *rope, *attention;
+    uint32_t group = c->n_heads / c->n_kv_heads, part_heads = f->kv.part_heads * group;
+    if (!kernels_rope(&f->kernels, f->p.kv_type, &rope, e) ||
+        !kernels_attention(&f->kernels, c->head_dim, group, f->group_heads,
+                           s->decode ? 1 : f->tile_tokens, f->p.kv_type, &attention, e))
+        return false;
+    for (uint32_t i = 0; i < f->kv.n_parts; i++)
+        record_rope(f, rope, i, &ops[i], qkv, s);
     gpu_barrier(f->gpu, &f->cmd);
-    struct push_attention a = {.tile_base = s->first_tile,
-                               .n_kv_heads = c->n_kv_heads,
-                               .kv_dim = f->kv_dim,
-                               .q_stride = q_stride,
-                               .v_base = f->v_base};
-    gpu_dispatch(f->gpu, &f->cmd, attention, ops->attention, &a,
-                 (uint32_t[]){c->n_heads / f->group_heads, s->n_tiles, 1});
+    for (uint32_t i = 0; i < f->kv.n_parts; i++) {
+        struct push_attention push = {
+            .tile_base = s->first_tile,
+            .n_kv_heads = f->kv.part_heads,
+            .kv_dim = f->kv.kv_dim,
+            .q_stride = (uint32_t)size_align(c->n_heads * c->head_dim, BLOCK_COLS) / 4,
+            .q_offset = i * part_heads * c->head_dim / 4,
+            .v_base = f->kv.v_base,
+        };
+        gpu_dispatch(f->gpu, &f->cmd, attention, ops[i].attention, &push,
+                     (uint32_t[]){part_heads / f->group_heads, s->n_tiles, 1});
+    }
     gpu_barrier(f->gpu, &f->cmd);
     return true;
 }
@@ -112,7 +128,7 @@ static bool record_layer(struct forward *f, uint32_t i, const struct sub_batch *
     ff.x_offset2 = y->gate_up.row_at[1] / 4;
     return record_norm(f, NORM_RMS, y->qkv.want, o->attn_norm, &embd, e) &&
            record_matmul(f, &y->qkv, o->matmul[0], 0, n, false, e) &&
-           record_attention(f, o, &y->qkv, s, e) &&
+           record_attention(f, i, &y->qkv, s, e) &&
            record_norm(f, NORM_PLAIN, y->o.want, f->attended_act, &attended, e) &&
            record_matmul(f, &y->o, o->matmul[1], s->first, n, true, e) &&
            record_norm(f, NORM_RMS, y->gate_up.want, o->ffn_norm, &embd, e) &&
@@ -190,7 +206,7 @@ static bool clip(const struct pass_run *r, uint32_t first, uint32_t end, struct 
     uint32_t from = r->first > first ? r->first : first;
     uint32_t to = r->first + r->n < end ? r->first + r->n : end;
     if (from >= to) return false;
-    *out = (struct pass_run){from - first, to - from, r->cell, r->position + (from - r->first)};
+    *out = (struct pass_run){from - first, to - from, r->entry, r->position + (from - r->first)};
     return true;
 }
 
@@ -213,7 +229,7 @@ static void fill_tiles(struct forward *f, const struct pass *p)
             for (uint32_t at = 0; at < r.n; at += step) {
                 uint32_t count = r.n - at < step ? r.n - at : step;
                 memcpy(tiles + 4 * n_tiles++,
-                       (uint32_t[]){r.first + at, count, r.cell, r.position + at}, 16);
+                       (uint32_t[]){r.first + at, count, r.entry, r.position + at}, 16);
             }
         }
         s->n_tiles = n_tiles - s->first_tile;
@@ -346,23 +362,6 @@ bool forward_warm_up(struct forward *f, struct err *e)
         }
     }
     return true;
-}
-
-bool forward_copy_cells(struct forward *f, uint32_t dst, uint32_t src, uint32_t n, struct err *e)
-{
-    uint64_t element = f->p.kv_f32 ? 4 : 2, cell = f->config->n_kv_heads * f->kv_dim * element;
-    if (!n) return true;
-    memset(&f->recorded, 0, sizeof f->recorded);
-    if (!gpu_begin(f->gpu, &f->cmd, e)) return false;
-    gpu_barrier(f->gpu, &f->cmd);
-    for (uint32_t i = 0; i < f->weights->n_layers; i++)
-        for (uint32_t v = 0; v < 2; v++) {
-            uint64_t base = v * f->v_base * element;
-            gpu_copy(f->gpu, &f->cmd, &f->kv[i], base + src * cell, &f->kv[i], base + dst * cell,
-                     n * cell);
-        }
-    gpu_barrier(f->gpu, &f->cmd);
-    return gpu_end(f->gpu, &f->cmd, e) && gpu_submit(f->gpu, &f->cmd, e);
 }
 
 bool forward_time_matvec(struct forward *f, double *bytes, double *seconds, struct err *e)

@@ -9,6 +9,7 @@
 
 #include "engine/kernels/kernels.h"
 #include "engine/model/config.h"
+#include "engine/model/kv.h"
 #include "engine/model/stream.h"
 #include "engine/model/weights.h"
 
@@ -19,7 +20,7 @@ struct forward_params {
     uint32_t n_seqs;
     uint32_t n_batch; // most tokens that scratch holds
     uint32_t n_pass;  // most tokens of a pass, a multiple of n_batch
-    bool kv_f32;
+    uint32_t kv_type; // KV_F16 ...
 };
 
 struct pass_token {
@@ -27,7 +28,7 @@ struct pass_token {
 };
 
 struct pass_run { // consecutive tokens of one sequence, in the pass's tokens
-    uint32_t first, n, cell, position; // cell: of the sequence's position 0
+    uint32_t first, n, entry, position; // entry: the sequence's first in the page table
 };
 
 struct pass { // arrays are borrowed
@@ -41,8 +42,12 @@ struct pass { // arrays are borrowed
 };
 
 struct layer_ops {
-    VkDescriptorSet attn_norm, rope, attention, ffn_norm;
+    VkDescriptorSet attn_norm, ffn_norm;
     VkDescriptorSet *matmul[LAYER_GROUPS]; // one a matrix, in f->matmul_sets
+};
+
+struct cache_ops { // of a part of a layer's cache
+    VkDescriptorSet rope, attention;
 };
 
 struct sub_batch { // tokens [first, first + n_tokens) of the pass
@@ -78,16 +83,15 @@ struct forward {
     struct stream *stream;
     struct kernels kernels;
     struct forward_params p;
-    uint32_t kv_dim;      // head_dim padded to 64
-    uint32_t v_base;      // elements before V
     uint32_t group_heads; // query heads of an attention tile
     uint32_t tile_tokens; // tokens of one, when prefilling
     float q_scale;
     struct gpu_buf scratch[N_SCRATCH];
-    struct gpu_buf *kv; // [n_layers] K of every cell, then V
+    struct kv_store kv; // the page table must be up to date when a pass runs
     uint64_t kv_bytes, scratch_bytes;
     struct gpu_sets sets;
-    struct layer_ops *ops; // [n_layers]
+    struct layer_ops *ops;       // [n_layers]
+    struct cache_ops *cache_ops; // [n_layers, kv.n_parts]
     VkDescriptorSet *matmul_sets, *output; // output: those of the output matrix
     VkDescriptorSet attended_act, swiglu_act, out_norm;
     struct gpu_cmd cmd;
@@ -101,12 +105,13 @@ void forward_scratch(const struct gpu *gpu, const struct config *c, const struct
                      const struct forward_params *p, uint64_t bytes[N_SCRATCH]);
 // The most tokens that scratch may hold on this device.
 uint32_t forward_max_batch(const struct gpu *gpu, const struct config *c, const struct weights *w);
-// Bytes of the cache of one layer.
-uint64_t forward_kv_layer(const struct config *c, const struct forward_params *p);
+// What kv_store_create is asked for these layers. pages: for its sizes.
+struct kv_params forward_kv(const struct config *c, const struct weights *w,
+                            const struct forward_params *p, const struct kv_pages *pages);
 
 bool forward_create(struct gpu *gpu, const struct config *c, const struct weights *w,
-                    struct stream *stream, const struct forward_params *p, struct forward *out,
-                    struct err *e);
+                    struct stream *stream, const struct forward_params *p,
+                    const struct kv_pages *pages, struct forward *out, struct err *e);
 void forward_destroy(struct forward *f);
 
 // Where the caller puts the pass's tokens before forward_run, [n_tokens, forward_stride] f32 with
@@ -120,9 +125,6 @@ bool forward_run(struct forward *f, const struct pass *pass, struct err *e);
 // Drivers compile at first dispatch: every kernel that a pass needs once, so that no later call pays
 // for it. Streamed layers are left out.
 bool forward_warm_up(struct forward *f, struct err *e);
-
-// Copies cells [src, src + n) of every layer to [dst, dst + n); the ranges do not overlap.
-bool forward_copy_cells(struct forward *f, uint32_t dst, uint32_t src, uint32_t n, struct err *e);
 
 // One run of the output matrix as a matvec: bytes read, seconds of the whole submission.
 bool forward_time_matvec(struct forward *f, double *bytes, double *seconds, struct err *e);

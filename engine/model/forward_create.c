@@ -101,34 +101,22 @@ static bool create_scratch(struct forward *f, struct err *e)
     return f->subs || err_nomem(e, "a pass", f->p.n_pass);
 }
 
-uint64_t forward_kv_layer(const struct config *c, const struct forward_params *p)
+struct kv_params forward_kv(const struct config *c, const struct weights *w,
+                            const struct forward_params *p, const struct kv_pages *pages)
 {
-    uint64_t elements =
-        (uint64_t)p->n_seqs * p->n_ctx * c->n_kv_heads * size_align(c->head_dim, 64);
-    return 2 * elements * (p->kv_f32 ? 4 : 2);
+    return (struct kv_params){.type = p->kv_type,
+                              .n_kv_heads = c->n_kv_heads,
+                              .head_dim = c->head_dim,
+                              .first_layer = w->first_layer,
+                              .n_layers = w->n_layers,
+                              .pages = pages};
 }
 
-static bool create_kv(struct forward *f, struct err *e)
+static bool create_kv(struct forward *f, const struct kv_pages *pages, struct err *e)
 {
-    const struct config *c = f->config;
-    uint64_t elements = (uint64_t)f->p.n_seqs * f->p.n_ctx * c->n_kv_heads * f->kv_dim;
-    uint64_t bytes = 2 * elements * (f->p.kv_f32 ? 4 : 2);
-    if (elements > UINT32_MAX / 2 || bytes > f->gpu->caps.max_buffer_range)
-        return err_set(e, ERR_MEMORY,
-                       "the cache of %u x %u positions needs %llu MiB a layer, %s allows %llu: "
-                       "choose a smaller --ctx",
-                       f->p.n_seqs, f->p.n_ctx, (unsigned long long)bytes >> 20, f->gpu->caps.name,
-                       (unsigned long long)f->gpu->caps.max_buffer_range >> 20);
-    f->v_base = (uint32_t)elements;
-    uint32_t n_layers = f->weights->n_layers;
-    f->kv = calloc(n_layers ? n_layers : 1, sizeof *f->kv);
-    if (!f->kv) return err_nomem(e, "the cache", n_layers * sizeof *f->kv);
-    for (uint32_t i = 0; i < n_layers; i++) {
-        if (!gpu_buf_create(f->gpu, GPU_DEVICE, bytes, "key/value cache", &f->kv[i], e) ||
-            !gpu_buf_zero(f->gpu, &f->kv[i], e)) // stale values times weight 0 must be 0
-            return false;
-        f->kv_bytes += f->kv[i].allocated;
-    }
+    struct kv_params p = forward_kv(f->config, f->weights, &f->p, pages);
+    if (!kv_store_create(f->gpu, &p, &f->kv, e)) return false;
+    f->kv_bytes = f->kv.bytes + f->kv.table.allocated;
     return true;
 }
 
@@ -167,30 +155,41 @@ static bool make_matmul(struct forward *f, const struct matrix_group *g, enum sc
     return !g->lora || lora_bind(f, g->lora, &f->scratch[y], e);
 }
 
+static bool make_cache(struct forward *f, uint32_t layer, struct err *e)
+{
+    const struct config *c = f->config;
+    const struct gpu_buf *s = f->scratch;
+    const struct gpu_pipeline *rope, *attention;
+    if (!kernels_rope(&f->kernels, f->p.kv_type, &rope, e) ||
+        !kernels_attention(&f->kernels, c->head_dim, c->n_heads / c->n_kv_heads, f->group_heads, 1,
+                           f->p.kv_type, &attention, e))
+        return false;
+    for (uint32_t i = 0; i < f->kv.n_parts; i++) {
+        struct cache_ops *o = &f->cache_ops[(size_t)layer * f->kv.n_parts + i];
+        const struct gpu_buf *kv = kv_store_buf(&f->kv, f->weights->first_layer + layer, i);
+        const struct gpu_buf *rope_bufs[] = {&s[SCRATCH_QKV], &s[SCRATCH_ANGLES],
+                                             &s[SCRATCH_TABLE], &s[SCRATCH_Q], kv};
+        const struct gpu_buf *bufs[] = {&s[SCRATCH_Q], kv, &s[SCRATCH_TILES], &f->kv.table,
+                                        &s[SCRATCH_ATTENDED]};
+        if (!gpu_set_make(f->gpu, &f->sets, rope, rope_bufs, &o->rope, e) ||
+            !gpu_set_make(f->gpu, &f->sets, attention, bufs, &o->attention, e))
+            return false;
+    }
+    return true;
+}
+
 static bool make_layer(struct forward *f, uint32_t i, VkDescriptorSet **next, struct err *e)
 {
     static const enum scratch written[LAYER_GROUPS] = {SCRATCH_QKV, SCRATCH_X, SCRATCH_GATE_UP,
                                                        SCRATCH_X};
-    const struct config *c = f->config;
     struct layer *y = &f->weights->layers[i];
     struct layer_ops *o = &f->ops[i];
-    const struct gpu_buf *s = f->scratch;
-    const struct gpu_pipeline *rope, *attention;
-    const struct gpu_buf *rope_bufs[] = {&s[SCRATCH_QKV], &s[SCRATCH_ANGLES], &s[SCRATCH_TABLE],
-                                         &s[SCRATCH_Q], &f->kv[i]};
-    const struct gpu_buf *attention_bufs[] = {&s[SCRATCH_Q], &f->kv[i], &s[SCRATCH_TILES],
-                                              &s[SCRATCH_ATTENDED]};
+    const struct gpu_buf *x = &f->scratch[SCRATCH_X];
     for (uint32_t k = 0; k < LAYER_GROUPS; k++)
         if (!make_matmul(f, layer_group(y, k), written[k], next, &o->matmul[k], e)) return false;
-    return make_norm(f, NORM_RMS, y->qkv.want, &s[SCRATCH_X], &y->attn_norm.buf, &o->attn_norm,
-                     e) &&
-           make_norm(f, NORM_RMS, y->gate_up.want, &s[SCRATCH_X], &y->ffn_norm.buf, &o->ffn_norm,
-                     e) &&
-           kernels_rope(&f->kernels, f->p.kv_f32, &rope, e) &&
-           gpu_set_make(f->gpu, &f->sets, rope, rope_bufs, &o->rope, e) &&
-           kernels_attention(&f->kernels, c->head_dim, c->n_heads / c->n_kv_heads, f->group_heads,
-                             1, f->p.kv_f32, &attention, e) &&
-           gpu_set_make(f->gpu, &f->sets, attention, attention_bufs, &o->attention, e);
+    return make_norm(f, NORM_RMS, y->qkv.want, x, &y->attn_norm.buf, &o->attn_norm, e) &&
+           make_norm(f, NORM_RMS, y->gate_up.want, x, &y->ffn_norm.buf, &o->ffn_norm, e) &&
+           make_cache(f, i, e);
 }
 
 static bool make_sets(struct forward *f, struct err *e)
@@ -203,9 +202,11 @@ static bool make_sets(struct forward *f, struct err *e)
             n_matmul += layer_group(&w->layers[i], k)->n;
     f->ops = calloc(w->n_layers ? w->n_layers : 1, sizeof *f->ops);
     f->matmul_sets = calloc(n_matmul ? n_matmul : 1, sizeof(VkDescriptorSet));
-    if (!f->ops || !f->matmul_sets) return err_nomem(e, "layers", w->n_layers * sizeof *f->ops);
+    f->cache_ops = calloc((size_t)w->n_layers * f->kv.n_parts, sizeof *f->cache_ops);
+    if (!f->ops || !f->cache_ops || !f->matmul_sets)
+        return err_nomem(e, "layers", w->n_layers * sizeof *f->ops);
     VkDescriptorSet *next = f->matmul_sets;
-    if (!gpu_sets_create(f->gpu, n_matmul + w->n_layers * 4 + 3, &f->sets, e) ||
+    if (!gpu_sets_create(f->gpu, n_matmul + w->n_layers * (2 + 2 * f->kv.n_parts) + 3, &f->sets, e) ||
         !make_norm(f, NORM_PLAIN, 1, &s[SCRATCH_ATTENDED], &s[SCRATCH_ATTENDED], &f->attended_act,
                    e) ||
         !make_norm(f, NORM_SWIGLU, 1, &s[SCRATCH_GATE_UP], &s[SCRATCH_GATE_UP], &f->swiglu_act, e))
@@ -221,19 +222,18 @@ static bool make_sets(struct forward *f, struct err *e)
 }
 
 bool forward_create(struct gpu *gpu, const struct config *c, const struct weights *w,
-                    struct stream *stream, const struct forward_params *p, struct forward *out,
-                    struct err *e)
+                    struct stream *stream, const struct forward_params *p,
+                    const struct kv_pages *pages, struct forward *out, struct err *e)
 {
     *out = (struct forward){.gpu = gpu, .config = c, .weights = w, .stream = stream, .p = *p};
     kernels_init(&out->kernels, gpu);
-    out->kv_dim = (uint32_t)size_align(c->head_dim, 64);
     out->q_scale = (float)(1 / sqrt((double)c->head_dim));
     out->group_heads = out->tile_tokens = 1;
     if (gpu->subgroups) { // else every exchange costs two barriers, and drivers seconds to compile
         out->group_heads = heads_a_tile(c->n_heads / c->n_kv_heads);
         out->tile_tokens = max_u32(1, (c->head_dim <= 64 ? 6 : 4) / out->group_heads);
     }
-    if (create_scratch(out, e) && create_kv(out, e) && make_sets(out, e) &&
+    if (create_scratch(out, e) && create_kv(out, pages, e) && make_sets(out, e) &&
         gpu_cmd_create(gpu, &out->cmd, e))
         return true;
     forward_destroy(out);
@@ -247,10 +247,9 @@ void forward_destroy(struct forward *f)
     gpu_sets_destroy(f->gpu, &f->sets);
     for (size_t i = 0; i < N_SCRATCH; i++)
         gpu_buf_destroy(f->gpu, &f->scratch[i]);
-    for (uint32_t i = 0; f->kv && i < f->weights->n_layers; i++)
-        gpu_buf_destroy(f->gpu, &f->kv[i]);
-    free(f->kv);
+    kv_store_destroy(&f->kv);
     free(f->ops);
+    free(f->cache_ops);
     free(f->matmul_sets);
     free(f->subs);
     kernels_destroy(&f->kernels);

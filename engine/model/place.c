@@ -49,7 +49,6 @@ static void scratch_of(struct place_stage *s, const struct config *c, const stru
     s->scratch_bytes = 0;
     for (int i = 0; i < N_SCRATCH; i++)
         if (bytes[i]) s->scratch_bytes += gpu_buf_bytes(s->gpu, bytes[i]);
-    s->kv_bytes = s->n_layers * gpu_buf_bytes(s->gpu, forward_kv_layer(c, p));
 }
 
 // Places with n_resident layers and takes the sums; true when they fit.
@@ -86,8 +85,9 @@ static bool place_stage(const struct gguf *g, const struct config *c, const stru
     if (!weights_describe(g, c, s->gpu, s->first_layer, s->n_layers, s->has_output, &w, e))
         return false;
     bool ok = lora_measure(s->gpu, &p->lora, c, &w, p->p.n_batch, &s->lora_bytes, e);
+    struct kv_params kv = forward_kv(c, &w, &p->p, &p->pages);
     scratch_of(s, c, &w, &p->p);
-    ok = ok && most_resident(s, &w, streaming, fits, e);
+    ok = ok && kv_store_bytes(s->gpu, &kv, &s->kv_bytes, e) && most_resident(s, &w, streaming, fits, e);
     s->streamed_bytes = 0;
     for (uint32_t i = s->n_resident; i < s->n_layers; i++)
         s->streamed_bytes += w.layers[i].file_bytes;
@@ -174,6 +174,43 @@ static bool limit_batch(const struct gguf *g, const struct config *c, struct pla
     return true;
 }
 
+// Room in the pool for n_seqs full sequences.
+static void set_pages(struct place *p)
+{
+    uint32_t seq_pages = p->p.n_ctx / KV_PAGE;
+    p->pages = (struct kv_pages){
+        .n_seqs = p->p.n_seqs, .seq_pages = seq_pages, .n_pages = p->p.n_seqs * seq_pages};
+}
+
+static void halve_context(struct place *p)
+{
+    p->p.n_ctx = (uint32_t)size_max(size_align(p->p.n_ctx / 2, KV_PAGE), CTX_LEAST);
+    p->smaller_ctx = true;
+    set_pages(p);
+}
+
+// Halves the context until a kernel can see a head's part of the cache.
+static bool limit_context(const struct config *c, struct place *p, struct err *e)
+{
+    const struct forward_params *q = &p->p;
+    while (q->n_ctx > CTX_LEAST && q->n_seqs > UINT32_MAX / q->n_ctx)
+        halve_context(p);
+    if (q->n_seqs > UINT32_MAX / q->n_ctx)
+        return err_set(e, ERR_MEMORY, "%u sequences of %u positions are too many", q->n_seqs,
+                       q->n_ctx);
+    set_pages(p);
+    for (uint32_t i = 0; i < p->n_stages; i++) {
+        struct weights layers = {.n_layers = p->stage[i].n_layers};
+        for (uint64_t bytes;;) {
+            struct kv_params kv = forward_kv(c, &layers, q, &p->pages);
+            if (kv_store_bytes(p->stage[i].gpu, &kv, &bytes, e)) break;
+            if (q->n_ctx <= CTX_LEAST) return false;
+            halve_context(p);
+        }
+    }
+    return true;
+}
+
 static bool too_large(const struct place *p, struct err *e)
 {
     for (uint32_t i = 0; i < p->n_stages; i++) {
@@ -196,8 +233,7 @@ static bool shrink(struct place *p)
         q->n_batch /= 2;
         p->smaller_batch = true;
     } else if (q->n_ctx > CTX_LEAST) {
-        q->n_ctx = (uint32_t)size_max(size_align(q->n_ctx / 2, 32), CTX_LEAST);
-        p->smaller_ctx = true;
+        halve_context(p);
     } else {
         return false;
     }
@@ -211,7 +247,7 @@ bool place_decide(const struct gguf *g, const struct config *c, struct place *p,
         return err_set(e, ERR_ARG, "%u devices for %u layers: name fewer with --device",
                        p->n_stages, c->n_layers);
     share_out(p, c->n_layers);
-    if (!limit_batch(g, c, p, e)) return false;
+    if (!limit_batch(g, c, p, e) || !limit_context(c, p, e)) return false;
     uint32_t wanted = p->p.n_batch;
     for (uint32_t n = wanted; n >= BATCH_COMFORT || n == wanted; n /= 2) {
         p->p.n_batch = p->p.n_pass = n;

@@ -49,8 +49,8 @@ void engine_plan(const struct engine_device *d, struct engine_plan *p)
     widest = size_max(widest, size_align(nq, 32) + 2 * size_align(nkv, 32));
     uint64_t most = d->max_buffer_range / (widest * 4 + 1);
     if (n_batch + 4 > most) n_batch = most > 5 ? most - 4 : 1;
-    p->kv_layer_bytes = 2 * (p->n_seqs ? p->n_seqs : 1) * n_ctx * p->n_kv_heads * kv_dim *
-                        (p->kv == ENGINE_KV_F32 ? 4 : 2);
-    p->kv_bytes = p->n_layers * p->kv_layer_bytes;
+    uint64_t n_cells = (p->n_seqs ? p->n_seqs : 1) * n_ctx;
+    p->kv_head_bytes = 2 * kv_bytes((uint32_t)p->kv, n_cells * kv_dim);
+    p->kv_bytes = (uint64_t)p->n_layers * p->n_kv_heads * p->kv_head_bytes + n_cells / KV_PAGE * 16;
     p->scratch_bytes = scratch_bytes(p, n_batch);
 }

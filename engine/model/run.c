@@ -17,28 +17,27 @@ static bool check_seq(const struct engine *g, uint32_t seq, struct err *e)
 
 uint32_t engine_seq_len(const struct engine *g, uint32_t seq)
 {
-    return seq < g->place.p.n_seqs ? g->seq_len[seq] : 0;
+    return seq < g->place.p.n_seqs ? g->pages.len[seq] : 0;
 }
 
 bool engine_seq_truncate(struct engine *g, uint32_t seq, uint32_t n, struct err *e)
 {
     if (!check_seq(g, seq, e)) return false;
-    if (n > g->seq_len[seq])
-        return err_set(e, ERR_ARG, "sequence %u has %u positions, not %u", seq, g->seq_len[seq], n);
-    g->seq_len[seq] = n;
+    if (n > g->pages.len[seq])
+        return err_set(e, ERR_ARG, "sequence %u has %u positions, not %u", seq, g->pages.len[seq], n);
+    kv_pages_truncate(&g->pages, seq, n);
     return true;
 }
 
 bool engine_seq_copy(struct engine *g, uint32_t dst, uint32_t src, uint32_t n, struct err *e)
 {
     if (!check_seq(g, dst, e) || !check_seq(g, src, e)) return false;
-    if (n > g->seq_len[src])
-        return err_set(e, ERR_ARG, "sequence %u has %u positions, not %u", src, g->seq_len[src], n);
-    uint32_t n_ctx = g->place.p.n_ctx;
-    for (uint32_t k = 0; dst != src && k < g->place.n_stages; k++)
-        if (!forward_copy_cells(&g->stages[k].forward, dst * n_ctx, src * n_ctx, n, e))
-            return false;
-    g->seq_len[dst] = n;
+    if (n > g->pages.len[src])
+        return err_set(e, ERR_ARG, "sequence %u has %u positions, not %u", src, g->pages.len[src], n);
+    if (dst == src)
+        kv_pages_truncate(&g->pages, dst, n);
+    else
+        kv_pages_share(&g->pages, dst, src, n);
     return true;
 }
 
@@ -54,11 +53,11 @@ static bool check_items(const struct engine *g, const struct engine_item *items,
             if (items[j].seq == it->seq)
                 return err_set(e, ERR_ARG, "sequence %u appears twice in one call", it->seq);
         if (!it->n) return err_set(e, ERR_ARG, "sequence %u: no tokens to run", it->seq);
-        if (it->n > g->place.p.n_ctx - g->seq_len[it->seq])
+        if (it->n > g->place.p.n_ctx - g->pages.len[it->seq])
             return err_set(e, ERR_ARG,
                            "%zu more tokens do not fit: %u of %u positions are used; choose a "
                            "larger --ctx",
-                           it->n, g->seq_len[it->seq], g->place.p.n_ctx);
+                           it->n, g->pages.len[it->seq], g->place.p.n_ctx);
         for (size_t j = 0; j < it->n; j++)
             if (it->tokens[j] < 0 || (uint32_t)it->tokens[j] >= g->config.n_vocab)
                 return err_set(e, ERR_ARG, "token id %d is not in the vocabulary of %u",
@@ -75,19 +74,22 @@ struct cursor { // where the cutting of items into passes stands
 static void next_pass(struct engine *g, const struct engine_item *items, size_t n_items,
                       struct cursor *at, struct pass *p)
 {
-    uint32_t n_ctx = g->place.p.n_ctx, n_pass = g->place.p.n_pass;
+    const struct kv_pages *pages = &g->pages;
+    uint32_t n_pass = g->place.p.n_pass;
     *p = (struct pass){.tokens = g->tokens, .runs = g->runs, .rows = g->rows};
     while (at->item < n_items && p->n_tokens < n_pass) {
         const struct engine_item *it = &items[at->item];
         size_t n = size_min(it->n - at->token, n_pass - p->n_tokens);
-        uint32_t start = g->seq_len[it->seq] + (uint32_t)at->token, cell = it->seq * n_ctx;
-        g->runs[p->n_runs++] = (struct pass_run){p->n_tokens, (uint32_t)n, cell, start};
+        uint32_t start = pages->len[it->seq] + (uint32_t)at->token;
+        g->runs[p->n_runs++] =
+            (struct pass_run){p->n_tokens, (uint32_t)n, it->seq * pages->seq_pages, start};
         for (uint32_t i = 0; i < n; i++) {
             bool last = at->token + i + 1 == it->n;
             if (it->want == LOGITS_ALL || (it->want == LOGITS_LAST && last))
                 g->rows[p->n_rows++] = p->n_tokens;
             g->ids[p->n_tokens] = (uint32_t)it->tokens[at->token + i];
-            g->tokens[p->n_tokens++] = (struct pass_token){cell + start + i, start + i};
+            g->tokens[p->n_tokens++] = 
+                (struct pass_token){kv_pages_cell(pages, it->seq, start + i), start + i};
         }
         at->token += n;
         if (at->token == it->n) *at = (struct cursor){at->item + 1, 0};
@@ -109,10 +111,36 @@ static bool run_pass(struct engine *g, const struct pass *p, struct err *e)
     return true;
 }
 
-bool engine_run(struct engine *g, const struct engine_item *items, size_t n_items, float *logits,
-                struct err *e)
+static void cancel_room(struct engine *g, const struct engine_item *items, size_t n, bool copied)
 {
-    if (!check_items(g, items, n_items, e)) return false;
+    while (n--)
+        kv_pages_cancel(&g->pages, items[n].seq, &g->copies[n], copied);
+}
+
+// Pages for all items, the page tables of the devices, and copies of shared pages.
+static bool make_room(struct engine *g, const struct engine_item *items, size_t n_items,
+                      struct err *e)
+{
+    for (size_t i = 0; i < n_items; i++)
+        if (!kv_pages_grow(&g->pages, items[i].seq, (uint32_t)items[i].n, &g->copies[i], e)) {
+            cancel_room(g, items, i, false);
+            return false;
+        }
+    for (uint32_t k = 0; k < g->place.n_stages; k++) {
+        struct kv_store *kv = &g->stages[k].forward.kv;
+        if (!kv_store_copy(kv, g->copies, n_items, e)) {
+            cancel_room(g, items, n_items, false);
+            return false;
+        }
+        for (size_t i = 0; i < n_items; i++)
+            kv_store_sync(kv, &g->pages, items[i].seq);
+    }
+    return true;
+}
+
+static bool run_passes(struct engine *g, const struct engine_item *items, size_t n_items,
+                       float *logits, struct err *e)
+{
     for (struct cursor at = {0, 0}; at.item < n_items;) {
         struct pass p;
         next_pass(g, items, n_items, &at, &p);
@@ -120,8 +148,19 @@ bool engine_run(struct engine *g, const struct engine_item *items, size_t n_item
         if (!cancel_check(e) || !run_pass(g, &p, e)) return false;
         if (logits) logits += (size_t)p.n_rows * g->config.n_vocab;
     }
+    return true;
+}
+
+bool engine_run(struct engine *g, const struct engine_item *items, size_t n_items, float *logits,
+                struct err *e)
+{
+    if (!check_items(g, items, n_items, e) || !make_room(g, items, n_items, e)) return false;
+    if (!run_passes(g, items, n_items, logits, e)) {
+        cancel_room(g, items, n_items, true);
+        return false;
+    }
     for (size_t i = 0; i < n_items; i++)
-        g->seq_len[items[i].seq] += (uint32_t)items[i].n;
+        kv_pages_keep(&g->pages, items[i].seq, (uint32_t)items[i].n);
     return true;
 }
 

@@ -125,10 +125,42 @@ void ref_rope(const double *x, const float *angles, size_t head_dim, double *out
     }
 }
 
-double ref_kv(double v, bool kv_f32)
+static double to_f16(double v)
 {
-    if (kv_f32) return (double)(float)v;
     return (double)f16_to_f32(f32_to_f16((float)fmin(65504, fmax(-65504, v))));
+}
+
+double ref_kv_block(uint32_t type, const double v[32], int q[32])
+{
+    double most = 0;
+    for (size_t i = 0; i < 32; i++)
+        if (fabs(v[i]) > fabs(most)) most = v[i];
+    double scale = fmin(65504, fabs(most) / (type == KV_Q8_0 ? 127 : 8));
+    if (type == KV_Q4_0) scale = copysign(scale, -most);
+    for (size_t i = 0; i < 32; i++) {
+        double x = fabs(scale) > 1e-30 ? v[i] / scale : 0;
+        if (type == KV_Q8_0)
+            q[i] = (int)fmin(127, fmax(-127, round(x)));
+        else
+            q[i] = (int)fmin(15, fmax(0, floor(x + 8.5))) - 8;
+    }
+    return to_f16(scale);
+}
+
+void ref_kv_row(uint32_t type, const double *v, size_t head_dim, double *out)
+{
+    for (size_t i = 0; i < head_dim; i++)
+        out[i] = type == KV_F32 ? (double)(float)v[i] : to_f16(v[i]);
+    if (type < KV_Q8_0) return;
+    for (size_t b = 0; b < head_dim; b += 32) {
+        size_t n = head_dim - b < 32 ? head_dim - b : 32;
+        double block[32] = {0};
+        int q[32];
+        memcpy(block, v + b, n * sizeof *v);
+        double scale = ref_kv_block(type, block, q);
+        for (size_t i = 0; i < n; i++)
+            out[b + i] = q[i] * scale;
+    }
 }
 
 void ref_attention(const double *q, const double *k, const double *v, size_t n, size_t stride,

@@ -29,8 +29,14 @@ void ref_matmul(const double *w, const double *x, size_t n_rows, size_t n_cols, 
 
 // Rotates head_dim values in interleaved pairs; angles: head_dim/2 pairs of cos, sin.
 void ref_rope(const double *x, const float *angles, size_t head_dim, double *out);
-// What the cache keeps of v: f32, or f16 to nearest, clamped to +-65504.
-double ref_kv(double v, bool kv_f32);
+// A block of 32 values in KV_Q8_0 or KV_Q4_0: q[i] times the f16 scale that is returned.
+//   KV_Q8_0  scale = largest magnitude / 127; q to nearest, halves away from zero
+//   KV_Q4_0  scale = value of the largest magnitude / -8; q = min(15, trunc(v / scale + 8.5)) - 8
+// q comes from the scale before it is rounded to f16.
+double ref_kv_block(uint32_t type, const double v[32], int q[32]);
+// What the cache keeps of a head's row: f32; f16 to nearest, clamped to +-65504; or blocks, the
+// last one padded with zeros.
+void ref_kv_row(uint32_t type, const double *v, size_t head_dim, double *out);
 
 // One query against n keys and values of head_dim; q is scaled already. Row p of k and v begins at
 // p * stride.

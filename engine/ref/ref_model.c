@@ -73,10 +73,8 @@ static void place(struct pass *p, size_t t, double *k_row, double *v_row)
     }
     for (size_t h = 0; h < c->n_kv_heads; h++) {
         ref_rope(p->k + t * p->nkv + h * hd, angles, hd, rotated);
-        for (size_t i = 0; i < hd; i++) {
-            k_row[h * hd + i] = ref_kv(rotated[i], p->s->kv_f32);
-            v_row[h * hd + i] = ref_kv(p->v[t * p->nkv + h * hd + i], p->s->kv_f32);
-        }
+        ref_kv_row(p->s->kv_type, rotated, hd, k_row + h * hd);
+        ref_kv_row(p->s->kv_type, p->v + t * p->nkv + h * hd, hd, v_row + h * hd);
     }
 }
 
@@ -130,11 +128,11 @@ static bool all_layers(struct pass *p, const int32_t *ids, double *logits, struc
            product(p, -1, output, p->h, c->n_vocab, c->n_embd, false, logits, e);
 }
 
-bool ref_state_create(const struct config *c, size_t cap, bool kv_f32, struct ref_state *out,
+bool ref_state_create(const struct config *c, size_t cap, uint32_t kv_type, struct ref_state *out,
                       struct err *e)
 {
     size_t n = c->n_layers * cap * c->n_kv_heads * c->head_dim;
-    *out = (struct ref_state){.cap = cap, .kv_f32 = kv_f32};
+    *out = (struct ref_state){.cap = cap, .kv_type = kv_type};
     out->k = calloc(n, sizeof *out->k);
     out->v = calloc(n, sizeof *out->v);
     if (out->k && out->v) return true;
@@ -174,10 +172,10 @@ bool ref_model_append(const struct gguf *g, const struct config *c, struct ref_s
 }
 
 bool ref_model_logits(const struct gguf *g, const struct config *c, const int32_t *ids, size_t n,
-                      bool kv_f32, double *logits, struct err *e)
+                      uint32_t kv_type, double *logits, struct err *e)
 {
     struct ref_state s;
-    if (!ref_state_create(c, n, kv_f32, &s, e)) return false;
+    if (!ref_state_create(c, n, kv_type, &s, e)) return false;
     bool ok = ref_model_append(g, c, &s, ids, n, logits, e);
     ref_state_destroy(&s);
     return ok;

@@ -4,19 +4,20 @@
 
 #include "base/err.h"
 #include "engine/gguf/gguf.h"
+#include "engine/kernels/kernels.h" // KV_F16 ...
 #include "engine/model/config.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-// Keys and values of the positions so far, as a cache of f32 or f16 holds them.
+// Keys and values of the positions so far, as a cache of that type holds them.
 struct ref_state {
     size_t n, cap;  // positions
-    bool kv_f32;    // false: rounded to f16
+    uint32_t kv_type; // KV_F16 ...
     double *k, *v;  // [n_layers, cap, n_kv_heads * head_dim]
 };
-bool ref_state_create(const struct config *c, size_t cap, bool kv_f32, struct ref_state *out,
+bool ref_state_create(const struct config *c, size_t cap, uint32_t kv_type, struct ref_state *out,
                       struct err *e);
 void ref_state_destroy(struct ref_state *s);
 
@@ -27,6 +28,6 @@ bool ref_model_append(const struct gguf *g, const struct config *c, struct ref_s
 
 // The same for one prompt. logits: [n, n_vocab].
 bool ref_model_logits(const struct gguf *g, const struct config *c, const int32_t *ids, size_t n,
-                      bool kv_f32, double *logits, struct err *e);
+                      uint32_t kv_type, double *logits, struct err *e);
 
 #endif

@@ -39,6 +39,7 @@ struct gpu_limits { // tests lower limits and hide features; zeros change nothin
     bool force_staging, force_ssbo, no_subgroup;
     uint64_t max_bytes;  // allocations beyond this sum are refused, as by a full device
     uint64_t max_matrix; // bytes of the largest view
+    uint64_t max_buffer_range;
 };
 
 struct gpu { // fields are read-only outside engine/vk

@@ -70,7 +70,7 @@ class Usage(cli.Case):
             for option, values in {
                     "--ctx": ["0", "-5", "1e3", "12x", "", "99999999999999999999", "31"],
                     "--batch": ["0", "many", "9000"],
-                    "--kv": ["f8", "", "F16"]}.items():
+                    "--kv": ["f8", "", "F16", "q8", "q8_0 "]}.items():
                 for v in values:
                     self.misused(option, name, option, v)
         for option, values in {

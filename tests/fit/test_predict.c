@@ -78,7 +78,7 @@ static void test_verdicts(void **state)
     assert_true(r.why[0] != '\0');
 }
 
-// A budget without end does not help where one buffer cannot hold a matrix or a layer's cache.
+// A budget without end does not help where one buffer cannot hold a matrix or a head's cache.
 static void test_limits(void **state)
 {
     (void)state;
@@ -86,9 +86,10 @@ static void test_limits(void **state)
     struct fit_model m = model("Llama 3.1 8B");
     struct fit_basis none = {0};
     struct fit_row r;
-    d.max_buffer_range = 128 << 20; // 4 KiB a position and layer
+    d.max_buffer_range = 16 << 20; // 512 bytes a position, layer and head
     fit_predict(&d, &m, FIT_Q4_0, 2048, UINT64_MAX, &none, &r);
     assert_int_equal(r.max_ctx, 32768);
+    d.max_buffer_range = 128 << 20;
     d.max_texel_elements = 65536; // through storage buffers then: 128 MiB
     fit_predict(&d, &m, FIT_F16, 2048, UINT64_MAX, &none, &r);
     assert_int_equal(r.verdict, FIT_TOO_LARGE);

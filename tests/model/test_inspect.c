@@ -1,6 +1,7 @@
 // engine_inspect on files whose every key is known, and perplexity against the forward pass in
 // double, window by window.
 #include "app/perplexity.h"
+#include "engine/kernels/kernels.h"
 #include "engine/ref/ref_model.h"
 #include "tests/model/common.h"
 #include "tests/tiny_gguf.h"
@@ -160,7 +161,7 @@ static void truth_window(struct truth *t, const int32_t *ids, size_t begin, size
     size_t lead = n;
     for (size_t i = begin; i < to; i++)
         row[n++] = ids[i];
-    if (!ref_model_logits(&t->file, &t->c, row, n, true, l, &e)) fail_msg("%s", e.msg);
+    if (!ref_model_logits(&t->file, &t->c, row, n, KV_F32, l, &e)) fail_msg("%s", e.msg);
     for (size_t i = from; i < to; i++) {
         size_t at = lead + i - begin;
         double sum = 0;

@@ -23,7 +23,7 @@ static void open_run(struct run *r, const struct gen_model *m, uint32_t n_ctx, b
     r->g = open_model((struct engine_params){
         .model_path = path, .n_ctx = n_ctx, .kv = f16 ? ENGINE_KV_F16 : ENGINE_KV_F32});
     if (!gguf_open(path, &r->file, &e) || !config_read(&r->file, &r->c, &e) ||
-        !ref_state_create(&r->c, n_ctx, !f16, &r->ref, &e))
+        !ref_state_create(&r->c, n_ctx, f16 ? KV_F16 : KV_F32, &r->ref, &e))
         fail_msg("%s", e.msg);
 }
 
@@ -118,22 +118,50 @@ static void test_prompt(void **state)
     prompt(*(const size_t *)*state);
 }
 
-// ------------------------------------------------------------------------------ copied cells
+// ------------------------------------------------------------------------------ shared pages
 
-// Cells [0, n) of every layer also to [to, to + n), [to + n, to + 2n)... up to end, on both sides.
+// The sequence becomes positions [0, half) of `low` over and over and [half, end) of `high`, on both
+// sides. The engine's pages are shared, but for a last one that is not full, which is copied.
+static void repeat(struct run *r, const uint32_t *low, const uint32_t *high, uint32_t n_pages,
+                   uint32_t half, uint32_t end)
+{
+    struct kv_pages *p = &r->g->pages;
+    struct err e;
+    for (uint32_t i = 0; i * KV_PAGE < end; i++)
+        p->list[i] = (i * KV_PAGE < half ? low : high)[i % n_pages];
+    p->held[0] = (end + KV_PAGE - 1) / KV_PAGE;
+    p->len[0] = end;
+    p->version[0]++;
+    uint32_t *last = &p->list[p->held[0] - 1];
+    struct kv_copy copy = {p->free[--p->n_free], *last};
+    if (!kv_store_copy(&r->g->stages[0].forward.kv, &copy, 1, &e)) fail_msg("%s", e.msg);
+    p->refs[copy.dst] = 1;
+    *last = copy.dst;
+}
+
+// The reference's positions [0, n) also to [to, to + n), [to + n, to + 2n)... up to end.
 static void spread(struct run *r, uint32_t to, uint32_t n, uint32_t end)
 {
-    struct err e;
     size_t row = (size_t)r->c.n_kv_heads * r->c.head_dim;
     for (uint32_t at = to, step; at < end; at += step) {
         step = end - at < n ? end - at : n;
-        if (!forward_copy_cells(&r->g->forward, at, 0, step, &e)) fail_msg("%s", e.msg);
         for (size_t l = 0; l < r->c.n_layers; l++) {
             double *k = r->ref.k + l * r->ref.cap * row, *v = r->ref.v + l * r->ref.cap * row;
             memcpy(k + at * row, k, step * row * sizeof *k);
             memcpy(v + at * row, v, step * row * sizeof *v);
         }
     }
+}
+
+// Runs a prompt and notes its pages, which stay taken.
+static void take_pages(struct run *r, const int32_t *ids, uint32_t n, uint32_t *pages)
+{
+    struct kv_pages *p = &r->g->pages;
+    append(r, ids, n);
+    memcpy(pages, p->list, n / KV_PAGE * sizeof *pages);
+    p->held[0] = p->len[0] = 0;
+    p->version[0]++;
+    r->ref.n = 0;
 }
 
 // The shape of Llama 3.1 70B's attention (8 heads of 128 a key/value head) at the end of its
@@ -155,16 +183,14 @@ static void far(uint32_t n_layers, uint32_t n_heads, uint32_t head_dim, bool f16
                                       .rope_theta = 500000,
                                       .llama3_factor = 8}};
     struct run r;
-    struct err e;
     open_run(&r, &m, END, f16);
     int32_t *a = make_ids(BASE, 288, 1), *b = make_ids(BASE, 288, 2);
-    append(&r, a, BASE);
+    uint32_t low[BASE / KV_PAGE], high[BASE / KV_PAGE];
+    take_pages(&r, a, BASE, high);
     spread(&r, HALF, BASE, END - 3);
-    assert_true(engine_seq_truncate(r.g, 0, 0, &e));
-    r.ref.n = 0;
-    append(&r, b, BASE);
+    take_pages(&r, b, BASE, low);
     spread(&r, BASE, BASE, HALF);
-    r.g->seq_len[0] = END - 3;
+    repeat(&r, low, high, BASE / KV_PAGE, HALF, END - 3);
     r.ref.n = END - 3;
     compare(&r, a, 2); // prefill
     compare(&r, b, 1); // decode

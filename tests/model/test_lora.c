@@ -168,7 +168,7 @@ static double *reference(const struct config *c, const struct adapter *a, size_t
     if (!gguf_open(model_path, &g, &e)) fail_msg("%s", e.msg);
     for (size_t i = 0; i < n; i++)
         merge(&g, &a[i], paths[i]);
-    if (!ref_model_logits(&g, c, ids, N_IDS, true, logits, &e)) fail_msg("%s", e.msg);
+    if (!ref_model_logits(&g, c, ids, N_IDS, KV_F32, logits, &e)) fail_msg("%s", e.msg);
     for (size_t i = 0; i < g.n_tensors; i++)
         if (!in_file(&g, &g.tensors[i])) free((void *)(uintptr_t)g.tensors[i].data);
     gguf_close(&g);

@@ -28,7 +28,7 @@ static void score(struct truth *t, const int32_t *ids, size_t begin, size_t from
     double *l = malloc(ROWS * v * sizeof *l);
     assert_non_null(l);
     if (from == begin) from++;
-    if (!ref_state_create(&t->c, to - begin, true, &s, &e)) fail_msg("%s", e.msg);
+    if (!ref_state_create(&t->c, to - begin, KV_F32, &s, &e)) fail_msg("%s", e.msg);
     if (from - 1 > begin && // what only gives context
         !ref_model_append(&t->file, &t->c, &s, ids + begin, from - 1 - begin, NULL, &e))
         fail_msg("%s", e.msg);

@@ -79,7 +79,7 @@ static void check(struct shape s)
     make_ids(ids, n, (uint32_t)n_vocab);
     struct engine_item item = {0, ids, n, LOGITS_ALL};
     if (!engine_run(g, &item, 1, got, &e) || !gguf_open(path, &file, &e) ||
-        !config_read(&file, &c, &e) || !ref_model_logits(&file, &c, ids, n, !s.kv_f16, want, &e))
+        !config_read(&file, &c, &e) || !ref_model_logits(&file, &c, ids, n, s.kv_f16 ? KV_F16 : KV_F32, want, &e))
         fail_msg("%s: %s", s.what, e.msg);
     double r = worst_row(got, want, n, n_vocab), limit = limit_of(&file, &c, &s);
     print_message("%-34s rms_rel %.2e (limit %.1e)\n", s.what, r, limit);
