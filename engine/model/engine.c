@@ -85,7 +85,7 @@ static void describe(struct engine *g)
 static bool alloc_host(struct engine *g, struct err *e)
 {
     const struct forward_params *p = &g->forward.p;
-    g->copies = calloc(p->n_seqs, sizeof *g->copies);
+    g->copies = calloc(size_max(p->n_seqs, g->pages.seq_pages), sizeof *g->copies);
     g->runs = calloc(p->n_seqs, sizeof *g->runs);
     g->tokens = calloc(p->n_batch, sizeof *g->tokens);
     g->rows = calloc(p->n_batch, sizeof *g->rows);

@@ -20,7 +20,7 @@ struct engine {
     struct engine_device device;
     struct engine_info info;
     struct kv_pages pages;
-    struct kv_copy *copies;    // [n_seqs] of the items of a run
+    struct kv_copy *copies;    // of the items of a run, or the pages of a shift
     struct pass_token *tokens; // [n_batch]
     struct pass_tile *runs;    // [n_seqs]
     uint32_t *rows;            // [n_batch]

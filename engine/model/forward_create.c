@@ -91,7 +91,7 @@ static bool create_kv(struct forward *f, struct err *e)
                           .pages = f->p.pages};
     if (!kv_store_create(f->gpu, &p, &f->kv, e)) return false;
     f->kv_bytes = f->kv.bytes;
-    f->scratch_bytes += f->kv.table.allocated;
+    f->scratch_bytes += f->kv.table.allocated + f->kv.angles.allocated;
     return true;
 }
 
