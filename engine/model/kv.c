@@ -7,7 +7,7 @@
 #include <string.h>
 
 _Static_assert(ENGINE_KV_F16 == KV_F16 && ENGINE_KV_F32 == KV_F32 && ENGINE_KV_Q8_0 == KV_Q8_0 &&
-                   ENGINE_KV_Q4_0 == KV_Q4_0,
+                   ENGINE_KV_Q4_0 == KV_Q4_0 && ENGINE_PAGE == KV_PAGE,
                "cache types");
 
 // --------------------------------------------------------------------------------- bookkeeping
