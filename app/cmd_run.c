@@ -7,7 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_TOKENS = OPT_OWN, OPT_JSON, OPT_CHAT, OPT_SYSTEM, OPT_TEMPLATE, OPT_IGNORE_EOS, OPT_SHIFT };
+enum {
+    OPT_TOKENS = OPT_OWN,
+    OPT_JSON,
+    OPT_CHAT,
+    OPT_SYSTEM,
+    OPT_TEMPLATE,
+    OPT_IGNORE_EOS,
+    OPT_SHIFT
+};
 
 struct options {
     struct app_engine engine;
