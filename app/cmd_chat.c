@@ -4,6 +4,7 @@
 #include "app/options.h"
 #include "base/cancel.h"
 #include "base/json.h"
+#include "base/size.h"
 
 #include <editline/readline.h>
 #include <stdio.h>
@@ -29,6 +30,9 @@ static void print_help(void)
            "  --chat-template NAME  chatml, llama3 or llama2 instead of the file's own\n"
            "  -n N            most new tokens an answer (default 512)\n" APP_SAMPLING_HELP
            "                  (default: --temp 0.7 --top-p 0.95)\n" APP_ENGINE_HELP
+           "\nWhen the context is full, its beginning (the system message) stays, the older half\n"
+           "of the rest is forgotten, and the answer goes on. The rows that are left are moved,\n"
+           "not computed anew: what follows is an approximation.\n"
            "\nIn the conversation: /clear forgets it, /stats prints the speed of the last\n"
            "answer, /help lists this.\n");
 }
@@ -43,6 +47,9 @@ struct chat {
     struct chat_message *msg; // texts owned, except the system message's
     size_t n_msg, cap;
     struct tokens cached; // what sequence 0 holds
+    uint32_t keep;        // first positions that a shift leaves, whole pages
+    size_t gone;          // tokens of the conversation forgotten behind them
+    bool said;            // that there was a shift
     struct generate_result last;
     size_t last_prompt;
 };
@@ -81,28 +88,123 @@ static void forget(struct chat *c, size_t from, size_t n) // messages [from, fro
     c->n_msg -= n;
 }
 
-// The conversation as ids; the oldest exchanges are dropped until an answer fits behind them.
+// Messages as ids.
+static bool to_ids(const struct chat *c, const struct chat_message *msg, size_t n,
+                   bool add_assistant, struct tokens *ids, struct err *e)
+{
+    const struct vocab *v = engine_vocab(c->g);
+    char *text = NULL;
+    ids->n = 0;
+    bool ok = vocab_chat(v, c->template, msg, n, add_assistant, &text, e) &&
+              vocab_tokenize(v, text, strlen(text), TOK_SPECIAL | TOK_ADD_BOS, ids, e);
+    free(text);
+    return ok;
+}
+
+static void cut(struct tokens *t, size_t at, size_t n)
+{
+    memmove(t->ids + at, t->ids + at + n, (t->n - at - n) * sizeof *t->ids);
+    t->n -= n;
+}
+
+static size_t common(const struct tokens *a, const struct tokens *b)
+{
+    size_t n = 0;
+    while (n < a->n && n < b->n && a->ids[n] == b->ids[n])
+        n++;
+    return n;
+}
+
+// What every conversation begins with: all before the first words of the user.
+static bool find_keep(struct chat *c, struct err *e)
+{
+    struct tokens a = {0}, b = {0};
+    struct chat_message m[] = {{"system", c->system}, {"user", "a"}};
+    size_t first = c->system ? 0 : 1;
+    bool ok = to_ids(c, m + first, 2 - first, false, &a, e);
+    m[1].text = "b";
+    ok = ok && to_ids(c, m + first, 2 - first, false, &b, e);
+    c->keep = (uint32_t)size_align(common(&a, &b), ENGINE_PAGE);
+    tokens_free(&a);
+    tokens_free(&b);
+    return ok;
+}
+
+// The conversation as ids, without what a shift forgot.
 static bool render(struct chat *c, struct tokens *ids, struct err *e)
 {
-    uint32_t n_ctx = engine_info(c->g)->n_ctx;
+    if (!to_ids(c, c->msg, c->n_msg, true, ids, e)) return false;
+    if (ids->n < c->keep + c->gone) c->gone = 0;
+    if (c->gone) cut(ids, c->keep, c->gone);
+    return true;
+}
+
+static void say_shifted(struct chat *c)
+{
+    if (!c->said)
+        fprintf(stderr,
+                "(the context is full: the older half of the conversation was forgotten, as "
+                "it will be again)\n");
+    c->said = true;
+}
+
+static bool forget_oldest(struct chat *c, size_t n_ids, struct err *e)
+{
     size_t first = c->system ? 1 : 0;
+    if (c->n_msg < first + 3)
+        return err_set(
+            e, ERR_ARG,
+            "the message has %zu tokens, the context %u: choose a larger --ctx or say less", n_ids,
+            engine_info(c->g)->n_ctx);
+    forget(c, first, 2);
+    c->gone = 0;
+    fprintf(stderr, "(the context is full: the oldest exchange was forgotten)\n");
+    return true;
+}
+
+// The conversation, such that an answer fits behind it: what is cached is shifted, or, where that
+// is not enough, the oldest exchanges are dropped. The first *same ids are in the cache.
+static bool fit(struct chat *c, struct tokens *ids, size_t *same, struct err *e)
+{
+    uint32_t n_ctx = engine_info(c->g)->n_ctx, half = generate_drop(c->g, c->keep);
+    if (!render(c, ids, e)) return false;
     for (;;) {
-        char *text = NULL;
-        ids->n = 0;
-        bool ok = vocab_chat(engine_vocab(c->g), c->template, c->msg, c->n_msg, true, &text, e) &&
-                  vocab_tokenize(engine_vocab(c->g), text, strlen(text), TOK_SPECIAL | TOK_ADD_BOS,
-                                 ids, e);
-        free(text);
-        if (!ok) return false;
+        *same = common(&c->cached, ids);
+        if (*same == ids->n) --*same; // one at least is run, for its logits
+        if (!engine_seq_truncate(c->g, 0, (uint32_t)*same, e)) return false;
+        c->cached.n = *same;
         if (ids->n + 16 <= n_ctx) return true;
-        if (c->n_msg < first + 3)
-            return err_set(e, ERR_ARG,
-                           "the message has %zu tokens, the context %u: choose a larger "
-                           "--ctx or say less",
-                           ids->n, n_ctx);
-        forget(c, first, 2);
-        fprintf(stderr, "(the context is full: the oldest exchange was forgotten)\n");
+        size_t cached = *same > c->keep ? (*same - c->keep) / ENGINE_PAGE * ENGINE_PAGE : 0;
+        uint32_t drop = (uint32_t)size_min(half, cached);
+        if (!drop) {
+            if (!forget_oldest(c, ids->n, e) || !render(c, ids, e)) return false;
+            continue;
+        }
+        if (!engine_seq_shift(c->g, 0, c->keep, drop, e)) return false;
+        cut(&c->cached, c->keep, drop);
+        cut(ids, c->keep, drop);
+        c->gone += drop;
+        say_shifted(c);
     }
+}
+
+// The cache holds the prompt and all generated tokens that were run, without what was forgotten.
+static bool note_cached(struct chat *c, struct tokens *ids, struct err *e)
+{
+    const struct generate_result *r = &c->last;
+    size_t held = engine_seq_len(c->g, 0) + r->forgotten;
+    bool ok = true;
+    for (size_t i = 0; ok && i < r->ids.n && ids->n < held; i++)
+        ok = tokens_push(ids, r->ids.ids[i], e);
+    if (ids->n > held) ids->n = held;
+    if (r->forgotten && ids->n >= c->keep + r->forgotten) {
+        cut(ids, c->keep, r->forgotten);
+        c->gone += r->forgotten;
+        say_shifted(c);
+    }
+    tokens_free(&c->cached);
+    c->cached = *ids;
+    return ok;
 }
 
 static bool print_piece(void *ctx, const char *text, size_t size, struct err *e)
@@ -116,35 +218,29 @@ static bool print_piece(void *ctx, const char *text, size_t size, struct err *e)
 static bool answer(struct chat *c, struct text *said, struct err *e)
 {
     struct tokens ids = {0};
-    if (!render(c, &ids, e)) {
+    size_t same;
+    if (!fit(c, &ids, &same, e)) {
         tokens_free(&ids);
         return false;
     }
-    size_t same = 0;
-    while (same < c->cached.n && same + 1 < ids.n && c->cached.ids[same] == ids.ids[same])
-        same++;
-    bool ok = engine_seq_truncate(c->g, 0, (uint32_t)same, e);
     uint32_t room = engine_info(c->g)->n_ctx - (uint32_t)ids.n;
+    bool shift = generate_drop(c->g, c->keep) > 0;
     struct generate_params p = {
         .prompt = ids.ids + same,
         .n_prompt = ids.n - same,
-        .max_new = c->max_new < room ? c->max_new : room,
+        .max_new = shift || c->max_new < room ? c->max_new : room,
         .sampler = &c->sampler,
+        .shift = shift,
+        .keep = c->keep,
         .on_text = print_piece,
         .ctx = said,
     };
     tokens_free(&c->last.ids);
     c->last_prompt = p.n_prompt;
-    ok = ok && generate(c->g, &p, &c->last, e);
+    bool ok = generate(c->g, &p, &c->last, e);
     printf("\n");
-    // The cache holds the prompt and all generated tokens that were run.
-    size_t held = engine_seq_len(c->g, 0);
-    for (size_t i = 0; i < c->last.ids.n && ids.n < held; i++)
-        if (!tokens_push(&ids, c->last.ids.ids[i], e)) break;
-    if (ids.n > held) ids.n = held;
-    tokens_free(&c->cached);
-    c->cached = ids;
-    return ok;
+    struct err ignored; // the first error is the one to tell
+    return note_cached(c, &ids, ok ? e : &ignored) && ok;
 }
 
 static void print_stats(const struct chat *c)
@@ -161,7 +257,7 @@ static void clear_conversation(struct chat *c)
 {
     size_t first = c->system ? 1 : 0;
     forget(c, first, c->n_msg - first);
-    c->cached.n = 0;
+    c->cached.n = c->gone = 0;
 }
 
 // One exchange. *end is set when the conversation is over.
@@ -218,6 +314,7 @@ static bool chat(struct chat *c, const char *model, struct err *e)
                      "%s has no chat template that Lectern knows: choose one "
                      "with --chat-template chatml|llama3|llama2",
                      in->name);
+    ok = ok && find_keep(c, e);
     if (ok && c->system) ok = add_message(c, "system", (char *)(uintptr_t)c->system, e);
     sampler_init(&c->sampler, &c->sampling);
     if (ok && isatty(STDOUT_FILENO))

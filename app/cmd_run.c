@@ -7,14 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_TOKENS = OPT_OWN, OPT_JSON, OPT_CHAT, OPT_SYSTEM, OPT_TEMPLATE, OPT_IGNORE_EOS };
+enum {
+    OPT_TOKENS = OPT_OWN,
+    OPT_JSON,
+    OPT_CHAT,
+    OPT_SYSTEM,
+    OPT_TEMPLATE,
+    OPT_IGNORE_EOS,
+    OPT_SHIFT
+};
 
 struct options {
     struct app_engine engine;
     struct sampler_params sampling;
     const char *model, *prompt, *tokens, *system, *template;
     unsigned max_new;
-    bool json, chat, ignore_eos;
+    bool json, chat, ignore_eos, shift;
 };
 
 static void print_help(void)
@@ -28,6 +36,8 @@ static void print_help(void)
            "  --tokens 1,5,7  token ids instead of a prompt\n"
            "  -n N            most new tokens (default 256)\n" APP_SAMPLING_HELP
            "  --ignore-eos    go on behind an end-of-text token\n"
+           "  --shift         go on when the context is full: its first 32 positions stay, the\n"
+           "                  older half of the rest is forgotten; what follows is approximate\n"
            "  --json          {\"ids\", \"text\", \"timings\"} when it is done\n" APP_ENGINE_HELP);
 }
 
@@ -41,6 +51,7 @@ static const struct option long_options[] = {
     {"system", required_argument, NULL, OPT_SYSTEM},
     {"chat-template", required_argument, NULL, OPT_TEMPLATE},
     {"ignore-eos", no_argument, NULL, OPT_IGNORE_EOS},
+    {"shift", no_argument, NULL, OPT_SHIFT},
     {0},
 };
 
@@ -58,6 +69,7 @@ static bool take(struct options *o, int c, const char *arg, struct err *e)
     case OPT_SYSTEM: o->system = arg; return true;
     case OPT_TEMPLATE: o->template = arg; return true;
     case OPT_IGNORE_EOS: o->ignore_eos = true; return true;
+    case OPT_SHIFT: o->shift = true; return true;
     default: return app_engine_option(&o->engine, c, arg, e);
     }
 }
@@ -148,6 +160,8 @@ static bool run(struct options *o, struct tokens *prompt, struct err *e)
             .n_prompt = prompt->n,
             .max_new = o->max_new,
             .ignore_eog = o->ignore_eos,
+            .shift = o->shift,
+            .keep = ENGINE_PAGE, // the BOS and how the prompt begins
             .sampler = &sampler,
             .on_text = o->json ? NULL : print_piece,
         };

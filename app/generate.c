@@ -1,5 +1,6 @@
 #include "app/generate.h"
 #include "base/clock.h"
+#include "base/size.h"
 #include "base/utf8.h"
 
 #include <stdlib.h>
@@ -31,10 +32,31 @@ static bool stream_token(struct stream *s, int32_t id, struct err *e)
     return true;
 }
 
+uint32_t generate_drop(const struct engine *g, uint32_t keep)
+{
+    uint64_t n_ctx = engine_info(g)->n_ctx, kept = size_align(keep, ENGINE_PAGE);
+    return kept + 2 * ENGINE_PAGE > n_ctx ? 0
+                                          : (uint32_t)size_align((n_ctx - kept) / 2, ENGINE_PAGE);
+}
+
+// Where the context is full: room for the next token, or an error.
+static bool make_room(struct engine *g, const struct generate_params *p,
+                      struct generate_result *out, struct err *e)
+{
+    uint32_t n_ctx = engine_info(g)->n_ctx, drop = p->shift ? generate_drop(g, p->keep) : 0;
+    if (engine_seq_len(g, 0) < n_ctx) return true;
+    if (!drop)
+        return err_set(e, ERR_ARG, "the context of %u positions is full: choose a larger --ctx",
+                       n_ctx);
+    if (!engine_seq_shift(g, 0, p->keep, drop, e)) return false;
+    out->forgotten += drop;
+    return true;
+}
+
 static bool decode(struct engine *g, const struct generate_params *p, float *logits,
                    struct generate_result *out, struct err *e)
 {
-    uint32_t n_vocab = engine_info(g)->n_vocab, n_ctx = engine_info(g)->n_ctx;
+    uint32_t n_vocab = engine_info(g)->n_vocab;
     struct stream s = {.p = p, .vocab = engine_vocab(g)};
     for (uint32_t i = 0; i < p->max_new; i++) {
         int32_t id;
@@ -44,9 +66,7 @@ static bool decode(struct engine *g, const struct generate_params *p, float *log
         if (out->ended) break;
         if (!stream_token(&s, id, e)) return false;
         if (i + 1 == p->max_new) break;
-        if (engine_seq_len(g, 0) == n_ctx)
-            return err_set(e, ERR_ARG, "the context of %u positions is full: choose a larger --ctx",
-                           n_ctx);
+        if (!make_room(g, p, out, e)) return false;
         struct engine_item item = {.seq = 0, .tokens = &id, .n = 1, .want = LOGITS_LAST};
         if (!engine_run(g, &item, 1, logits, e)) return false;
     }

@@ -13,6 +13,8 @@ struct generate_params {
     size_t n_prompt;
     uint32_t max_new;
     bool ignore_eog;
+    bool shift;    // a full context forgets the older half of what is behind the first `keep`
+    uint32_t keep; // positions; else it is an error
     struct sampler *sampler;
     generate_text *on_text; // may be NULL
     void *ctx;
@@ -22,7 +24,12 @@ struct generate_result {
     struct tokens ids; // generated, the end-of-generation token included; tokens_free
     double prefill_s, decode_s;
     bool ended; // by an end-of-generation token
+    uint32_t forgotten; // positions behind the first `keep`, rounded up to pages
 };
+
+// How many positions to forget behind the first `keep`, whole pages, so that a context has room
+// again; 0 where the rest is too short to be halved.
+uint32_t generate_drop(const struct engine *g, uint32_t keep);
 
 // Appends to sequence 0. ^C is ERR_CANCELLED with what was made so far in *out.
 bool generate(struct engine *g, const struct generate_params *p, struct generate_result *out,

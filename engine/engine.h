@@ -211,6 +211,13 @@ bool engine_seq_truncate(struct engine *g, uint32_t seq, uint32_t n, struct err 
 // one of them writes behind the n, which copies at most 32 positions.
 bool engine_seq_copy(struct engine *g, uint32_t dst, uint32_t src, uint32_t n, struct err *e);
 
+enum { ENGINE_PAGE = 32 }; // positions of a page of the cache
+// Forgets positions [keep, keep + drop), so that there is room again: later ones move down by drop.
+// keep and drop are rounded up to whole pages; more than there is is ERR_ARG. Nothing is computed anew, and the price is exactness: the keys that move are rotated to
+// their new positions and rounded to the cache's type once more, and what later tokens learned of
+// the forgotten ones stays in their rows. When the device fails only the first keep are left.
+bool engine_seq_shift(struct engine *g, uint32_t seq, uint32_t keep, uint32_t drop, struct err *e);
+
 // Bandwidth of the real matvec kernel over the model's largest weight matrix: bytes read, median
 // seconds of `runs` runs after one warm-up run. For the hardware profile.
 bool engine_matvec_speed(struct engine *g, uint32_t runs, double *bytes, double *seconds,

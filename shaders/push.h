@@ -58,6 +58,14 @@ struct push_rope { // the heads of one part of the cache
     float q_scale;   // 1 / sqrt(head_dim)
 };
 
+struct push_shift { // one part of the cache
+    UINT first_entry; // of the page table
+    UINT n_kv_heads;
+    UINT head_dim;
+    UINT kv_dim;     // head_dim padded to 64
+    UINT v_base;     // elements before V in the part
+};
+
 struct push_attention { // the heads of one part of the cache
     UINT tile_base;  // the dispatch's first tile in the table of tiles
     UINT n_kv_heads;

@@ -112,6 +112,13 @@ bool kernels_rope(struct kernels *k, uint32_t kv_type, const struct gpu_pipeline
     return get(k, KERNEL_rope, spec, 2, out, e);
 }
 
+bool kernels_shift(struct kernels *k, uint32_t kv_type, const struct gpu_pipeline **out,
+                   struct err *e)
+{
+    uint32_t spec[] = {k->row_lanes, kv_type};
+    return get(k, KERNEL_shift, spec, 2, out, e);
+}
+
 bool kernels_attention(struct kernels *k, uint32_t head_dim, uint32_t group, uint32_t heads,
                        uint32_t tokens, uint32_t kv_type, const struct gpu_pipeline **out,
                        struct err *e)

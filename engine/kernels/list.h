@@ -15,6 +15,7 @@
     X(matmul_f32, 3, 1, push_matmul)                                                               \
     X(norm, 3, 3, push_norm)                                                                       \
     X(rope, 3, 2, push_rope)                                                                       \
+    X(shift, 2, 1, push_shift)                                                                     \
     X(attention, 4, 1, push_attention)                                                             \
     X(attention_shared, 4, 1, push_attention)
 

@@ -179,19 +179,31 @@ static double magnitude(const struct config *c)
     return (double)c->rope_gain * (yarn ? 1 + 0.1 * log((double)c->rope_factor) : 1);
 }
 
-void config_angles(const struct config *c, uint32_t position, float *out)
+// The angle of pair i at a position, which may be negative.
+static double pair_angle(const struct config *c, uint32_t i, double position)
 {
-    double gain = magnitude(c);
+    if (i >= c->n_rot / 2) return 0;
+    double angle = position * pow((double)c->rope_theta, -2.0 * i / c->n_rot);
+    if (c->has_rope_freqs) angle /= (double)c->rope_freqs[i];
+    if (c->scaling == ROPE_LINEAR) angle /= (double)c->rope_factor;
+    return c->scaling == ROPE_YARN ? yarn_angle(c, i, angle) : angle;
+}
+
+static void put_angles(const struct config *c, double position, double gain, float *out)
+{
     for (uint32_t i = 0; i < c->head_dim / 2; i++) {
-        double angle = 0, k = 1;
-        if (i < c->n_rot / 2) {
-            angle = position * pow((double)c->rope_theta, -2.0 * i / c->n_rot);
-            if (c->has_rope_freqs) angle /= (double)c->rope_freqs[i];
-            if (c->scaling == ROPE_LINEAR) angle /= (double)c->rope_factor;
-            if (c->scaling == ROPE_YARN) angle = yarn_angle(c, i, angle);
-            k = gain;
-        }
+        double angle = pair_angle(c, i, position), k = i < c->n_rot / 2 ? gain : 1;
         out[2 * i] = (float)(cos(angle) * k);
         out[2 * i + 1] = (float)(sin(angle) * k);
     }
+}
+
+void config_angles(const struct config *c, uint32_t position, float *out)
+{
+    put_angles(c, position, magnitude(c), out);
+}
+
+void config_shift_angles(const struct config *c, uint32_t drop, float *out)
+{
+    put_angles(c, -(double)drop, 1, out);
 }

@@ -29,4 +29,8 @@ bool config_read(const struct gguf *g, struct config *out, struct err *e);
 // out: [head_dim/2] pairs of f32 cos, sin of the angle at `position`; computed in double.
 void config_angles(const struct config *c, uint32_t position, float *out);
 
+// The same for moving a key down by `drop` positions; a rotation without YaRN's gain, which the key
+// has already.
+void config_shift_angles(const struct config *c, uint32_t drop, float *out);
+
 #endif

@@ -119,7 +119,7 @@ static void describe(struct engine *g)
 static bool alloc_host(struct engine *g, struct err *e)
 {
     const struct forward_params *p = &g->place.p;
-    g->copies = calloc(p->n_seqs, sizeof *g->copies);
+    g->copies = calloc(size_max(p->n_seqs, g->pages.seq_pages), sizeof *g->copies);
     g->runs = calloc(p->n_seqs, sizeof *g->runs);
     g->ids = calloc(p->n_pass, sizeof *g->ids);
     g->tokens = calloc(p->n_pass, sizeof *g->tokens);

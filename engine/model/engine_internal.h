@@ -27,7 +27,7 @@ struct engine {
     struct engine_device device;
     struct engine_info info;
     struct kv_pages pages;
-    struct kv_copy *copies;    // [n_seqs] of the items of a run
+    struct kv_copy *copies;    // of the items of a run, or the pages of a shift
     uint32_t *ids;             // [n_pass]
     struct pass_token *tokens; // [n_pass]
     struct pass_run *runs;     // [n_seqs]

@@ -7,7 +7,7 @@
 #include <string.h>
 
 _Static_assert(ENGINE_KV_F16 == KV_F16 && ENGINE_KV_F32 == KV_F32 && ENGINE_KV_Q8_0 == KV_Q8_0 &&
-                   ENGINE_KV_Q4_0 == KV_Q4_0,
+                   ENGINE_KV_Q4_0 == KV_Q4_0 && ENGINE_PAGE == KV_PAGE,
                "cache types");
 
 // --------------------------------------------------------------------------------- bookkeeping
@@ -137,6 +137,36 @@ void kv_pages_share(struct kv_pages *p, uint32_t dst, uint32_t src, uint32_t n)
     }
 }
 
+bool kv_pages_cut(struct kv_pages *p, uint32_t seq, uint32_t first, uint32_t n,
+                  struct kv_copy *copies, size_t *n_copies, struct err *e)
+{
+    uint32_t *list = list_of(p, seq), have = p->held[seq], need = 0, gain = 0;
+    assert((first + n) * KV_PAGE <= p->len[seq]);
+    *n_copies = 0;
+    for (uint32_t i = first; i < have; i++)
+        if (i < first + n)
+            gain += p->refs[list[i]] == 1;
+        else
+            need += p->refs[list[i]] > 1;
+    if (need > p->n_free + gain)
+        return err_set(e, ERR_MEMORY,
+                       "the cache has %u free pages of %u positions, a shift needs %u",
+                       p->n_free + gain, KV_PAGE, need);
+    for (uint32_t i = first; i < first + n; i++)
+        release(p, list[i]);
+    memmove(list + first, list + first + n, (have - first - n) * sizeof *list);
+    p->held[seq] -= n;
+    p->len[seq] -= n * KV_PAGE;
+    p->version[seq]++;
+    for (uint32_t i = first; i < p->held[seq]; i++)
+        if (p->refs[list[i]] > 1) {
+            copies[*n_copies] = (struct kv_copy){take(p), list[i]};
+            release(p, list[i]);
+            list[i] = copies[(*n_copies)++].dst;
+        }
+    return true;
+}
+
 // --------------------------------------------------------------------------------- on a device
 
 const char *engine_kv_name(enum engine_kv kv)
@@ -215,7 +245,7 @@ bool kv_store_bytes(struct gpu *gpu, const struct kv_params *p, uint64_t *bytes,
     if (!choose_parts(&s, p, (uint64_t)p->pages->n_pages * KV_PAGE, e)) return false;
     *bytes = (uint64_t)p->n_layers * s.n_parts *
                  gpu_buf_bytes(gpu, 2 * kv_bytes(p->type, s.v_base)) +
-             gpu_buf_bytes(gpu, table_bytes(p->pages));
+             gpu_buf_bytes(gpu, table_bytes(p->pages)) + gpu_buf_bytes(gpu, 4ull * p->head_dim);
     return true;
 }
 
@@ -226,9 +256,11 @@ bool kv_store_create(struct gpu *gpu, const struct kv_params *p, struct kv_store
                              .type = p->type,
                              .first_layer = p->first_layer,
                              .n_layers = p->n_layers,
+                             .head_dim = p->head_dim,
                              .kv_dim = (uint32_t)size_align(p->head_dim, 64)};
     if (!choose_parts(out, p, (uint64_t)p->pages->n_pages * KV_PAGE, e) ||
         !gpu_buf_create(gpu, GPU_UPLOAD, table_bytes(p->pages), "page table", &out->table, e) ||
+        !gpu_buf_create(gpu, GPU_UPLOAD, p->head_dim * 4, "angles of a shift", &out->angles, e) ||
         !gpu_cmd_create(gpu, &out->cmd, e) || !create_bufs(out, e))
         goto fail;
     memset(out->table.map, 0, out->table.size);
@@ -246,7 +278,10 @@ void kv_store_destroy(struct kv_store *s)
     for (size_t i = 0; s->bufs && i < (size_t)s->n_layers * s->n_parts; i++)
         gpu_buf_destroy(s->gpu, &s->bufs[i]);
     gpu_buf_destroy(s->gpu, &s->table);
+    gpu_buf_destroy(s->gpu, &s->angles);
+    gpu_sets_destroy(s->gpu, &s->sets);
     gpu_cmd_destroy(s->gpu, &s->cmd);
+    free(s->shift);
     free(s->bufs);
     free(s->seen);
     *s = (struct kv_store){0};
@@ -291,6 +326,51 @@ bool kv_store_copy(struct kv_store *s, const struct kv_copy *copies, size_t n, s
     for (size_t i = 0; i < n; i++)
         for (size_t b = 0; copies[i].dst != KV_NONE && b < (size_t)s->n_layers * s->n_parts; b++)
             copy_page(s, &s->bufs[b], &copies[i]);
+    gpu_barrier(s->gpu, &s->cmd);
+    return gpu_end(s->gpu, &s->cmd, e) && gpu_submit(s->gpu, &s->cmd, e);
+}
+
+static bool make_shift_sets(struct kv_store *s, const struct gpu_pipeline *p, struct err *e)
+{
+    uint32_t n = s->n_layers * s->n_parts;
+    if (s->shift) return true;
+    VkDescriptorSet *sets = calloc(n, sizeof *sets);
+    if (!sets) return err_nomem(e, "the sets of a shift", n * sizeof *sets);
+    bool ok = gpu_sets_create(s->gpu, n, &s->sets, e);
+    for (uint32_t i = 0; ok && i < n; i++) {
+        const struct gpu_buf *bufs[] = {&s->angles, &s->table, &s->bufs[i]};
+        ok = gpu_set_make(s->gpu, &s->sets, p, bufs, &sets[i], e);
+    }
+    if (ok) {
+        s->shift = sets;
+        return true;
+    }
+    gpu_sets_destroy(s->gpu, &s->sets);
+    free(sets);
+    return false;
+}
+
+bool kv_store_shift(struct kv_store *s, struct kernels *k, const float *angles, uint32_t entry,
+                    uint32_t n_pages, struct err *e)
+{
+    const struct gpu_pipeline *p;
+    uint32_t most = s->gpu->caps.max_groups[0];
+    if (!n_pages) return true;
+    if (!kernels_shift(k, s->type, &p, e) || !make_shift_sets(s, p, e) ||
+        !gpu_begin(s->gpu, &s->cmd, e))
+        return false;
+    memcpy(s->angles.map, angles, s->head_dim * sizeof *angles);
+    gpu_barrier(s->gpu, &s->cmd);
+    for (uint32_t at = 0; at < n_pages; at += most)
+        for (uint32_t i = 0; i < s->n_layers * s->n_parts; i++) {
+            struct push_shift push = {.first_entry = entry + at,
+                                      .n_kv_heads = s->part_heads,
+                                      .head_dim = s->head_dim,
+                                      .kv_dim = s->kv_dim,
+                                      .v_base = s->v_base};
+            uint32_t n = (uint32_t)size_min(n_pages - at, most);
+            gpu_dispatch(s->gpu, &s->cmd, p, s->shift[i], &push, (uint32_t[]){n, KV_PAGE, 1});
+        }
     gpu_barrier(s->gpu, &s->cmd);
     return gpu_end(s->gpu, &s->cmd, e) && gpu_submit(s->gpu, &s->cmd, e);
 }

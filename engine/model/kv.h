@@ -55,6 +55,12 @@ void kv_pages_cancel(struct kv_pages *p, uint32_t seq, const struct kv_copy *cop
 void kv_pages_truncate(struct kv_pages *p, uint32_t seq, uint32_t n);            // n <= length
 void kv_pages_share(struct kv_pages *p, uint32_t dst, uint32_t src, uint32_t n); // n <= src's
 
+// Takes pages [first, first + n), all of them full, out of a sequence. Pages behind them that
+// others hold too are replaced by free ones: copies[0..*n_copies), seq_pages at most, must be made
+// before those pages change. Too few free pages is ERR_MEMORY and changes nothing.
+bool kv_pages_cut(struct kv_pages *p, uint32_t seq, uint32_t first, uint32_t n,
+                  struct kv_copy *copies, size_t *n_copies, struct err *e);
+
 // --------------------------------------------------------------------------------- on a device
 
 struct kv_params {
@@ -69,13 +75,16 @@ struct kv_params {
 // picture of elements is in shaders/lib/cache.glsl.
 struct kv_store {
     struct gpu *gpu; // borrowed
-    uint32_t type, first_layer, n_layers, n_parts, part_heads;
-    uint32_t kv_dim;      // head_dim padded to 64
-    uint32_t v_base;      // elements before V
-    uint64_t bytes;       // allocated for keys and values
-    struct gpu_buf *bufs; // [n_layers, n_parts]
-    struct gpu_buf table; // [n_seqs, seq_pages] uvec4: x is the first cell of the page
-    uint32_t *seen;       // [n_seqs] versions in the table
+    uint32_t type, first_layer, n_layers, n_parts, part_heads, head_dim;
+    uint32_t kv_dim;        // head_dim padded to 64
+    uint32_t v_base;        // elements before V
+    uint64_t bytes;         // allocated for keys and values
+    struct gpu_buf *bufs;   // [n_layers, n_parts]
+    struct gpu_buf table;   // [n_seqs, seq_pages] uvec4: x is the first cell of the page
+    uint32_t *seen;         // [n_seqs] versions in the table
+    struct gpu_buf angles;  // of a shift: head_dim floats
+    struct gpu_sets sets;   // made by the first shift
+    VkDescriptorSet *shift; // [n_layers, n_parts]
     struct gpu_cmd cmd;
 };
 
@@ -94,5 +103,8 @@ struct gpu_buf *kv_store_buf(const struct kv_store *s, uint32_t layer, uint32_t 
 void kv_store_sync(struct kv_store *s, const struct kv_pages *p, uint32_t seq);
 // Copies pages in every layer; entries with KV_NONE are passed over.
 bool kv_store_copy(struct kv_store *s, const struct kv_copy *copies, size_t n, struct err *e);
+// Rotates the keys of n_pages entries of the page table by [head_dim/2] pairs of cos, sin.
+bool kv_store_shift(struct kv_store *s, struct kernels *k, const float *angles, uint32_t entry,
+                    uint32_t n_pages, struct err *e);
 
 #endif

@@ -24,7 +24,8 @@ bool engine_seq_truncate(struct engine *g, uint32_t seq, uint32_t n, struct err 
 {
     if (!check_seq(g, seq, e)) return false;
     if (n > g->pages.len[seq])
-        return err_set(e, ERR_ARG, "sequence %u has %u positions, not %u", seq, g->pages.len[seq], n);
+        return err_set(e, ERR_ARG, "sequence %u has %u positions, not %u", seq, g->pages.len[seq],
+                       n);
     kv_pages_truncate(&g->pages, seq, n);
     return true;
 }
@@ -33,12 +34,41 @@ bool engine_seq_copy(struct engine *g, uint32_t dst, uint32_t src, uint32_t n, s
 {
     if (!check_seq(g, dst, e) || !check_seq(g, src, e)) return false;
     if (n > g->pages.len[src])
-        return err_set(e, ERR_ARG, "sequence %u has %u positions, not %u", src, g->pages.len[src], n);
+        return err_set(e, ERR_ARG, "sequence %u has %u positions, not %u", src, g->pages.len[src],
+                       n);
     if (dst == src)
         kv_pages_truncate(&g->pages, dst, n);
     else
         kv_pages_share(&g->pages, dst, src, n);
     return true;
+}
+
+bool engine_seq_shift(struct engine *g, uint32_t seq, uint32_t keep, uint32_t drop, struct err *e)
+{
+    if (!check_seq(g, seq, e)) return false;
+    size_t first = size_div_up(keep, KV_PAGE), n = size_div_up(drop, KV_PAGE), n_copies;
+    if ((first + n) * KV_PAGE > g->pages.len[seq])
+        return err_set(e, ERR_ARG,
+                       "sequence %u has %u positions: no %zu behind the first %zu",
+                       seq, g->pages.len[seq], n * KV_PAGE,
+                       first * KV_PAGE);
+    if (!n) return true;
+    if (!kv_pages_cut(&g->pages, seq, (uint32_t)first, (uint32_t)n, g->copies, &n_copies, e))
+        return false;
+    float angles[256];
+    uint32_t entry = seq * g->pages.seq_pages + (uint32_t)first;
+    config_shift_angles(&g->config, (uint32_t)n * KV_PAGE, angles);
+    bool ok = true;
+    for (uint32_t k = 0; ok && k < g->place.n_stages; k++) {
+        struct forward *f = &g->stages[k].forward;
+        kv_store_sync(&f->kv, &g->pages, seq);
+        ok = kv_store_copy(&f->kv, g->copies, n_copies, e) &&
+             kv_store_shift(&f->kv, &f->kernels, angles, entry,
+                            g->pages.held[seq] - (uint32_t)first, e);
+    }
+    if (ok) return true;
+    kv_pages_truncate(&g->pages, seq, (uint32_t)first * KV_PAGE); // what is behind is not sure
+    return false;
 }
 
 // ----------------------------------------------------------------------------------- running

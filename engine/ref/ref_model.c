@@ -13,6 +13,7 @@ struct pass { // [n, ...] arrays of the tokens appended
     struct ref_state *s;
     size_t n, nq, nkv;
     bool only_kv; // of the last layer
+    const struct ref_shift *shift; // NULL: none
     double *x, *h, *q, *k, *v, *a, *gate, *up;
 };
 
@@ -93,6 +94,49 @@ static void attend(struct pass *p, int layer, bool only_kv)
     }
 }
 
+// Where token t sees token j; false where it does not.
+static bool seen_at(const struct ref_shift *s, size_t t, size_t j, uint32_t *position)
+{
+    bool moved = t >= s->at && j >= s->keep;
+    *position = (uint32_t)(moved ? j - s->drop : j);
+    return j <= t && !(moved && j < s->keep + s->drop);
+}
+
+// One token's attention over keys that are rotated for it. row: [2, n, head_dim] scratch.
+static void attend_one(struct pass *p, size_t t, double *row)
+{
+    const struct config *c = p->c;
+    size_t hd = c->head_dim, group = c->n_heads / c->n_kv_heads;
+    double *keys = row, *values = row + p->n * hd, rotated[256];
+    float angles[256];
+    uint32_t at;
+    for (size_t h = 0; h < c->n_heads; h++) {
+        size_t n = 0, kv = h / group * hd;
+        for (size_t j = 0; j <= t; j++) {
+            if (!seen_at(p->shift, t, j, &at)) continue;
+            config_angles(c, at, angles);
+            ref_rope(p->k + j * p->nkv + kv, angles, hd, keys + n * hd);
+            memcpy(values + n++ * hd, p->v + j * p->nkv + kv, hd * sizeof *values);
+        }
+        config_angles(c, at, angles); // the last one seen is the token itself
+        ref_rope(p->q + t * p->nq + h * hd, angles, hd, rotated);
+        for (size_t i = 0; i < hd; i++)
+            rotated[i] /= sqrt((double)hd);
+        ref_attention(rotated, keys, values, n, hd, hd, p->a + t * p->nq + h * hd);
+    }
+}
+
+static bool attend_shifted(struct pass *p, struct err *e)
+{
+    size_t n = 2 * p->n * p->c->head_dim;
+    double *row = malloc(n * sizeof *row);
+    if (!row) return err_nomem(e, "keys", n * sizeof *row);
+    for (size_t t = 0; t < p->n; t++)
+        attend_one(p, t, row);
+    free(row);
+    return true;
+}
+
 static bool layer(struct pass *p, int i, struct err *e)
 {
     const struct config *c = p->c;
@@ -102,7 +146,8 @@ static bool layer(struct pass *p, int i, struct err *e)
         !product(p, i, "attn_k", p->h, p->nkv, d, false, p->k, e) ||
         !product(p, i, "attn_v", p->h, p->nkv, d, false, p->v, e))
         return false;
-    attend(p, i, only_kv);
+    if (!p->shift) attend(p, i, only_kv);
+    if (p->shift && !attend_shifted(p, e)) return false;
     if (only_kv) return true;
     if (!product(p, i, "attn_output", p->a, d, p->nq, true, p->x, e) ||
         !norm(p, i, "ffn_norm", e) || !product(p, i, "ffn_gate", p->h, ff, d, false, p->gate, e) ||
@@ -147,11 +192,11 @@ void ref_state_destroy(struct ref_state *s)
     *s = (struct ref_state){0};
 }
 
-bool ref_model_append(const struct gguf *g, const struct config *c, struct ref_state *s,
-                      const int32_t *ids, size_t n, double *logits, struct err *e)
+static bool append(struct pass p, const int32_t *ids, double *logits, struct err *e)
 {
-    struct pass p = {.g = g, .c = c, .s = s, .n = n, .only_kv = !logits};
-    assert(n <= s->cap - s->n);
+    const struct config *c = p.c;
+    size_t n = p.n;
+    assert(n <= p.s->cap - p.s->n);
     p.nq = (size_t)c->n_heads * c->head_dim;
     p.nkv = (size_t)c->n_kv_heads * c->head_dim;
     size_t row = 2 * c->n_embd + 2 * p.nq + 2 * p.nkv + 2 * c->n_ff;
@@ -167,8 +212,14 @@ bool ref_model_append(const struct gguf *g, const struct config *c, struct ref_s
     p.up = p.gate + n * c->n_ff;
     bool ok = all_layers(&p, ids, logits, e);
     free(all);
-    if (ok) s->n += n;
+    if (ok) p.s->n += n;
     return ok;
+}
+
+bool ref_model_append(const struct gguf *g, const struct config *c, struct ref_state *s,
+                      const int32_t *ids, size_t n, double *logits, struct err *e)
+{
+    return append((struct pass){.g = g, .c = c, .s = s, .n = n, .only_kv = !logits}, ids, logits, e);
 }
 
 bool ref_model_logits(const struct gguf *g, const struct config *c, const int32_t *ids, size_t n,
@@ -177,6 +228,16 @@ bool ref_model_logits(const struct gguf *g, const struct config *c, const int32_
     struct ref_state s;
     if (!ref_state_create(c, n, kv_type, &s, e)) return false;
     bool ok = ref_model_append(g, c, &s, ids, n, logits, e);
+    ref_state_destroy(&s);
+    return ok;
+}
+
+bool ref_model_shifted(const struct gguf *g, const struct config *c, const int32_t *ids, size_t n,
+                       const struct ref_shift *shift, double *logits, struct err *e)
+{
+    struct ref_state s;
+    if (!ref_state_create(c, n, KV_F32, &s, e)) return false;
+    bool ok = append((struct pass){.g = g, .c = c, .s = &s, .n = n, .shift = shift}, ids, logits, e);
     ref_state_destroy(&s);
     return ok;
 }

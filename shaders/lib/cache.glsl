@@ -5,7 +5,8 @@
 //            behind the integers of K and V a word a unit: f16 scales of its two blocks of 32
 //
 // KV_TYPE is the includer's specialisation constant. Readers have READ_BUFFER(n, kv) and define
-// CACHE_READ; writers define CACHE_WRITE as the binding. Both have the push block p.
+// CACHE_READ; writers, and who changes rows in place, define CACHE_WRITE as the binding. Both have
+// the push block p.
 #include "lib/bytes.glsl"
 
 const bool CACHE_QUANTISED = KV_TYPE >= KV_Q8_0;
@@ -60,6 +61,24 @@ void cache_store4(uint i, vec4 v)
     } else {
         v = clamp(v, -65504.0, 65504.0);
         cache2[i] = uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw));
+    }
+}
+
+vec4 cache_read4(uint i)
+{
+    if (KV_TYPE == KV_F32) return uintBitsToFloat(cache4[i]);
+    return vec4(unpackHalf2x16(cache2[i].x), unpackHalf2x16(cache2[i].y));
+}
+
+void cache_read64(uint unit, out vec4 v[16])
+{
+    vec2 scale = unpackHalf2x16(cache1[4u * cache_scales() + unit]);
+    [[unroll]] for (uint i = 0u; i < 16u; i++) {
+        if (KV_TYPE == KV_Q8_0)
+            v[i] = scale[i / 8u] * cache_bytes(cache4[4u * unit + i / 4u][i % 4u]);
+        else
+            v[i] = scale[i / 8u] *
+                   cache_nibbles(cache4[2u * unit + i / 8u][i / 2u % 4u] >> 16u * (i % 2u));
     }
 }
 

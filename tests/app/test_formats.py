@@ -191,9 +191,41 @@ class Formats(cli.Case):
         self.assertEqual(self.ok(*args, stdin=b"hello\n\nnever read\n").out, first)
         self.assertEqual(self.ok(*args, stdin=b"").out, b"")
 
+    def test_run_shifts(self):
+        """Up to the first shift the text is that of a large context; without one it ends there."""
+        args = ["-p", "the thing", "--ignore-eos", "--greedy"]
+        whole = self.run_json(*args, "-n", "200")["ids"]
+        n_prompt = len(self.ids(b"the thing")[0])
+        shifted = self.run_json(*args, "-n", "300", "--ctx", "96", "--shift")["ids"]
+        self.assertEqual(len(shifted), 300)
+        until = 96 - n_prompt + 1  # the last of these is chosen behind a full context
+        self.assertEqual(shifted[:until], whole[:until])
+        r = self.call("run", self.m, *args, "-n", "300", "--ctx", "96")
+        self.assertEqual(r.status, 1, r)
+        self.assertIn("larger --ctx", r.err)
+        r = self.call("run", self.m, *args, "-n", "300", "--ctx", "64", "--shift")  # one page to halve
+        self.assertIn("larger --ctx", r.err)
+
+    def test_chat_shifts(self):
+        """A full context goes on: across turns, within an answer, said once."""
+        args = ["chat", self.m, "--ctx", "128", "--greedy", "--quiet"]
+        r = self.ok(*args, "-n", "8", stdin=b"the thing and the thing\n" * 12 + b"/stats\n")
+        self.assertEqual(r.err.count("the older half"), 1, r)
+        self.assertNotIn("the oldest exchange", r.err)
+        read = int(re.search(rb"(\d+) tokens read", r.out).group(1))
+        self.assertLess(read, 64, r)  # what is left in the cache is not read again
+        r = self.ok(*args, "-n", "400", "--system", "be", stdin=b"the thing\n/stats\nthe\n/stats\n")
+        self.assertEqual(r.err.count("the older half"), 1, r)
+        counts = [int(n) for n in re.findall(rb"read in .*?, (\d+) written", r.out)]
+        if counts[0] < 400:  # it ended by itself: no shift to speak of
+            self.fail("the model does not fill its context: choose another seed")
+        used = [int(n) for n in re.findall(rb"context (\d+) of 128", r.out)]
+        self.assertTrue(all(64 <= n <= 128 for n in used), r)
+
     def test_chat_forgets_the_oldest(self):
+        """Where the cache is too short to be halved, messages are dropped instead."""
         r = self.ok("chat", self.m, "--ctx", "96", "-n", "8", "--greedy",
-                    stdin=b"the thing and the thing\n" * 8)
+                    stdin=b"x\n" + b"the thing and " * 14 + b"\n")
         self.assertIn("the oldest exchange was forgotten", r.err)
         r = self.call("chat", self.m, "--ctx", "64", stdin=b"x" * 500 + b"\n")
         self.assertEqual(r.status, 1, r)

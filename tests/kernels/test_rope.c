@@ -141,6 +141,90 @@ static void check_rope(struct kt *t)
     }
 }
 
+// -------------------------------------------------------------------------------------- shift
+
+enum { PAGES = 4 };
+
+// Rows of every page in every head; elements behind head_dim as rope leaves them: what they were,
+// or zeros in quantised types.
+static uint32_t *make_cache(struct kt *t, uint32_t type, size_t v_base, uint32_t head_dim)
+{
+    size_t kv_dim = size_align(head_dim, 64), n = kt_kv_words(type, v_base);
+    uint32_t *words = malloc(n * sizeof *words);
+    double row[128] = {0};
+    assert_non_null(words);
+    for (size_t i = 0; i < n; i++)
+        words[i] = POISON;
+    for (size_t i = 0; i < 2 * v_base; i += kv_dim) {
+        kt_values(t, i % 3 ? KT_RANDOM : KT_SPIKE, row, head_dim);
+        for (size_t k = 0; k < head_dim; k++)
+            row[k] = fmin(6e4, fmax(-6e4, row[k]));
+        kt_kv_put(type, words, v_base, i, row, type >= KV_Q8_0 ? kv_dim : head_dim);
+    }
+    return words;
+}
+
+// What rows of a page become: rotated by the pair's angle, an error of the rotation as for rope.
+static void expect_page(struct kt_expect *x, uint32_t type, const uint32_t *words, size_t v_base,
+                        size_t page, size_t n_heads, size_t head_dim, const float *angles)
+{
+    size_t kv_dim = size_align(head_dim, 64);
+    for (size_t r = page * KV_PAGE * n_heads; r < (page + 1) * KV_PAGE * n_heads; r++) {
+        double row[128];
+        for (size_t k = 0; k < head_dim; k++)
+            row[k] = kt_kv_get(type, words, v_base, r * kv_dim + k);
+        expect_head(x, r * kv_dim, row, angles, head_dim, 1, 1);
+        for (size_t k = head_dim; type >= KV_Q8_0 && k < kv_dim; k++)
+            kt_expect_at(x, r * kv_dim + k, 0, 0);
+    }
+}
+
+// Pages 3 and 1 of four, in this order behind entries of the table that stay. Keys of other pages,
+// and all values, are untouched.
+static void shift_case(struct kt *t, uint32_t n_heads, uint32_t head_dim, uint32_t type)
+{
+    const uint32_t moved[] = {3, 1}, kv_dim = (uint32_t)size_align(head_dim, 64);
+    uint32_t table[4 * (LEAD + 2)], words[128];
+    float angles[128];
+    char what[64];
+    const struct gpu_pipeline *p;
+    struct err e;
+    size_t v_base = (size_t)PAGES * KV_PAGE * n_heads * kv_dim;
+    uint32_t *cache = make_cache(t, type, v_base, head_dim);
+    for (uint32_t i = 0; i < head_dim / 2; i++) {
+        double angle = kt_uniform(t, 0, 7);
+        angles[2 * i] = (float)cos(angle);
+        angles[2 * i + 1] = (float)sin(angle);
+    }
+    memcpy(words, angles, sizeof words);
+    for (uint32_t i = 0; i < 4 * (LEAD + 2); i++)
+        table[i] = i % 4 || i < 4 * LEAD ? POISON : moved[i / 4 - LEAD] * KV_PAGE;
+    struct kt_buf ab = kt_upload(t, words, head_dim), tb = kt_upload(t, table, 4 * (LEAD + 2)),
+                  kv = kt_upload(t, cache, kt_kv_words(type, v_base)),
+                  as_elements = {.words = 2 * v_base};
+    struct kt_expect x = kt_expect(&as_elements);
+    for (uint32_t i = 0; i < 2; i++)
+        expect_page(&x, type, cache, v_base, moved[i], n_heads, head_dim, angles);
+    if (!kernels_shift(&t->k, type, &p, &e)) fail_msg("%s", e.msg);
+    struct push_shift push = {LEAD, n_heads, head_dim, kv_dim, (uint32_t)v_base};
+    kt_run(t, p, (const struct kt_buf *[]){&ab, &tb, &kv}, &push, 2, KV_PAGE);
+    (void)snprintf(what, sizeof what, "shift %u heads of %u, %s", n_heads, head_dim,
+                   kt_kv_name(type));
+    kt_kv_check(t, type, &kv, v_base, &x, what);
+    kt_expect_free(&x);
+    kt_free(t, &ab);
+    kt_free(t, &tb);
+    kt_free(t, &kv);
+    free(cache);
+}
+
+static void check_shift(struct kt *t)
+{
+    for (uint32_t type = 0; type < KT_KV_TYPES; type++)
+        for (uint32_t i = 0; i < 5; i++)
+            shift_case(t, 1 + i % 3, dims[i], type);
+}
+
 #define EVERYWHERE(name)                                                                           \
     static void test_##name(void **state)                                                          \
     {                                                                                              \
@@ -148,9 +232,10 @@ static void check_rope(struct kt *t)
         kt_everywhere(check_##name);                                                               \
     }
 EVERYWHERE(rope)
+EVERYWHERE(shift)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rope)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rope), cmocka_unit_test(test_shift)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

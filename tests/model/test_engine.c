@@ -275,7 +275,8 @@ static void plan_is(enum engine_kv kv, uint32_t bits_x2)
     engine_plan(engine_device(g), &p);
     // Keys and values of heads padded to 64, every position of both sequences.
     uint64_t elements = 2ull * i->n_layers * 2 * i->n_ctx * i->n_kv_heads * 64;
-    assert_int_equal(p.kv_bytes, elements * bits_x2 / 16);
+    uint64_t tables = 2ull * i->n_ctx / 32 * 16 + 4ull * i->head_dim; // of pages, of a shift
+    assert_int_equal(p.kv_bytes, elements * bits_x2 / 16 + tables);
     assert_true(i->kv_bytes >= p.kv_bytes && i->kv_bytes <= p.kv_bytes + i->n_layers * 65536);
     assert_true(i->scratch_bytes <= p.scratch_bytes + 12 * 65536);
     uint64_t forms = 64ull * 512 / 32 * (8 + 3) * 16; // i10 and f32 are not used here
@@ -352,6 +353,35 @@ static void test_angles(void **state)
     angle_is(&c, 100, 63, 100 * pow(10000, -126.0 / 128) / 4, gain);
 }
 
+// A key at position 5,000 that moves down by 1,000 is what the key at 4,000 would be, whatever the
+// scaling: cos, sin of both rounded to f32, two products and a sum: 4 * 2^-24 of the gain.
+static void test_shift_angles(void **state)
+{
+    (void)state;
+    struct config plain = {.head_dim = 12, .n_rot = 8, .rope_theta = 10000, .rope_factor = 1};
+    struct config all[4] = {plain, plain, plain, plain};
+    all[1].has_rope_freqs = true;
+    for (int i = 0; i < 4; i++)
+        all[1].rope_freqs[i] = (float)(1 + i);
+    all[2].scaling = ROPE_LINEAR;
+    all[3].scaling = ROPE_YARN;
+    all[2].rope_factor = all[3].rope_factor = 4;
+    all[3].rope_orig_ctx = 2048;
+    for (size_t k = 0; k < 4; k++) {
+        float from[256], by[256], to[256];
+        config_angles(&all[k], 5000, from);
+        config_angles(&all[k], 4000, to);
+        config_shift_angles(&all[k], 1000, by);
+        for (size_t i = 0; i < 12; i += 2) {
+            double a = (double)from[i], b = (double)from[i + 1], c = (double)by[i],
+                   s = (double)by[i + 1], gain = hypot(a, b);
+            assert_true(fabs(a * c - b * s - (double)to[i]) <= 4 * 0x1p-24 * gain);
+            assert_true(fabs(a * s + b * c - (double)to[i + 1]) <= 4 * 0x1p-24 * gain);
+            assert_true(k == 3 || fabs(gain - 1) <= 0x1p-22);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_f16_cache), cmocka_unit_test(test_quantised_cache),
         cmocka_unit_test(test_cuts),      cmocka_unit_test(test_errors),
         cmocka_unit_test(test_plan),      cmocka_unit_test(test_angles),
+        cmocka_unit_test(test_shift_angles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

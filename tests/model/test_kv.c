@@ -2,6 +2,7 @@
 // shared, copied and split caches against itself.
 #include "base/cancel.h"
 #include "engine/model/engine_internal.h"
+#include "engine/ref/ref_model.h"
 #include "tests/model/common.h"
 #include "tests/tiny_gguf.h"
 
@@ -86,15 +87,37 @@ static void grow(struct world *w)
             kv_pages_cancel(&w->p, seq[n_items], &copies[n_items], copied);
 }
 
+static void shift(struct world *w, uint32_t seq)
+{
+    struct kv_copy copies[SEQ_PAGES];
+    uint32_t pages = w->p.len[seq] / KV_PAGE, first = below(w, pages + 1);
+    uint32_t n = below(w, pages - first + 1), from = (first + n) * KV_PAGE;
+    uint32_t len = w->p.len[seq];
+    size_t n_copies;
+    struct err e = {0};
+    if (!kv_pages_cut(&w->p, seq, first, n, copies, &n_copies, &e)) {
+        assert_int_equal(e.code, ERR_MEMORY);
+        w->refused++;
+        return;
+    }
+    for (size_t i = 0; i < n_copies; i++)
+        copy_cells(w, &copies[i]);
+    assert_int_equal(w->p.len[seq], len - n * KV_PAGE);
+    memmove(w->wanted[seq] + first * KV_PAGE, w->wanted[seq] + from, (len - from) * 4);
+    for (uint32_t i = first * KV_PAGE; i < w->p.len[seq]; i++) // as a rotation in place would
+        w->cells[kv_pages_cell(&w->p, seq, i)] = w->wanted[seq][i] = ++w->serial;
+}
+
 static void step(struct world *w)
 {
     uint32_t a = below(w, SEQS), b = below(w, SEQS), n;
-    switch (below(w, 4)) {
+    switch (below(w, 6)) {
     case 0:
         n = below(w, w->p.len[a] + 1);
         kv_pages_truncate(&w->p, a, n);
         break;
-    case 1:
+    case 1: shift(w, a); break;
+    case 2:
         if (a == b) break;
         n = below(w, w->p.len[b] + 1);
         kv_pages_share(&w->p, a, b, n);
@@ -205,11 +228,10 @@ struct setup {
     float *want, *got;
 };
 
-static void set_up(struct setup *s, enum engine_kv kv)
+static void set_up(struct setup *s, const struct tiny_model *m, enum engine_kv kv)
 {
-    const struct tiny_model m = {.seed = 31, .n_kv_heads = 2};
     struct err e;
-    if (!tiny_model_write(&m, path, &e)) fail_msg("%s", e.msg);
+    if (!tiny_model_write(m, path, &e)) fail_msg("%s", e.msg);
     s->g = open_model((struct engine_params){.model_path = path, .n_seqs = 3, .kv = kv});
     s->v = engine_info(s->g)->n_vocab;
     make_ids(s->ids, N, s->v, 3);
@@ -259,7 +281,7 @@ static void test_sharing(void **state)
     static const uint32_t prefixes[] = {31, 32, 33, 64, 70};
     for (uint32_t kv = 0; kv < ENGINE_N_KV; kv++) {
         struct setup s;
-        set_up(&s, (enum engine_kv)kv);
+        set_up(&s, &(struct tiny_model){.seed = 31, .n_kv_heads = 2}, (enum engine_kv)kv);
         for (size_t i = 0; i < 2 * sizeof prefixes / sizeof prefixes[0]; i++)
             shared_prefix(&s, prefixes[i / 2], i % 2);
         tear_down(&s);
@@ -272,7 +294,7 @@ static void test_failed_run(void **state)
     (void)state;
     struct setup s;
     struct err e = {0};
-    set_up(&s, ENGINE_KV_F16);
+    set_up(&s, &(struct tiny_model){.seed = 31, .n_kv_heads = 2}, ENGINE_KV_F16);
     const struct kv_pages *p = &s.g->pages;
     run(s.g, 2, s.ids, 40, s.got);
     run(s.g, 2, s.ids + 40, N - 40, s.want);
@@ -296,7 +318,8 @@ static void test_failed_run(void **state)
     tear_down(&s);
 }
 
-// A prompt, and a step behind a copied page: logits of 71 rows. limit: bytes a kernel may see.
+// A prompt, a step behind a copied page, and one behind a shift: logits of 72 rows. limit: bytes a
+// kernel may see.
 static float *parts_run(uint64_t limit, uint32_t n_parts)
 {
     struct engine_params p = {.model_path = path, .n_ctx = 1024, .n_seqs = 2, .validate = true};
@@ -313,13 +336,94 @@ static float *parts_run(uint64_t limit, uint32_t n_parts)
     }
     assert_int_equal(g->stages[0].forward.kv.n_parts, n_parts);
     uint32_t v = engine_info(g)->n_vocab;
-    float *l = logits_for(g, 71);
+    float *l = logits_for(g, 72);
     make_ids(ids, N, v, 3);
     run(g, 0, ids, 70, l);
     assert_true(engine_seq_copy(g, 1, 0, 65, &e));
     run(g, 1, ids + 5, 1, l + 70 * v);
+    if (!engine_seq_shift(g, 1, 0, 32, &e)) fail_msg("%s", e.msg);
+    run(g, 1, ids + 6, 1, l + 71 * v);
     engine_close(g);
     return l;
+}
+
+// ------------------------------------------------------------------------------------- shift
+
+// Behind a shift, against the pass in double that sees keys at their new positions. Keys are
+// rounded twice, f16 to 2^-11 each time: the limits of test_engine.c (5e-5, 1.2e-3) times sqrt(2);
+// q8_0 (2.3 %) likewise. A shift that is wrong by one position or page changes logits by their
+// size.
+static void shift_against_double(struct setup *s, enum engine_kv kv, double limit)
+{
+    enum { FIRST = 100, MORE = 25, ALL = FIRST + MORE };
+    const struct ref_shift shift = {FIRST, 32, 32};
+    struct gguf file;
+    struct config c;
+    struct err e = {0};
+    int32_t ids[ALL];
+    make_ids(ids, ALL, s->v, 8);
+    double *want = malloc((size_t)ALL * s->v * sizeof *want), most = 0, unshifted = 0;
+    float *got = logits_for(s->g, FIRST);
+    assert_non_null(want);
+    if (!gguf_open(path, &file, &e) || !config_read(&file, &c, &e) ||
+        !ref_model_shifted(&file, &c, ids, ALL, &shift, want, &e))
+        fail_msg("%s", e.msg);
+    run(s->g, 0, ids, FIRST, got);
+    for (size_t i = 0; i < FIRST; i++) // the reference agrees where nothing is shifted
+        unshifted = fmax(unshifted, rms_rel(got + i * s->v, want + i * s->v, s->v));
+    assert_true(engine_seq_copy(s->g, 1, 0, FIRST, &e));
+    if (!engine_seq_shift(s->g, 0, 7, 20, &e)) fail_msg("%s", e.msg); // to pages: 32 and 32
+    assert_int_equal(engine_seq_len(s->g, 0), FIRST - 32);
+    run(s->g, 0, ids + FIRST, MORE, got);
+    for (size_t i = 0; i < MORE; i++)
+        most = fmax(most, rms_rel(got + i * s->v, want + (FIRST + i) * s->v, s->v));
+    print_message("%s: rms_rel %.2e before, %.2e behind a shift (limit %.1e)\n", engine_kv_name(kv),
+                  unshifted, most, limit);
+    assert_true(unshifted <= limit && most <= limit);
+    gguf_close(&file);
+    // The other sequence, which shared every page, is what it was.
+    run(s->g, 2, ids, FIRST, got);
+    run(s->g, 2, ids + FIRST, MORE, s->want);
+    run(s->g, 1, ids + FIRST, MORE, s->got);
+    same(s->got, s->want, MORE * s->v, "who shared the pages");
+    free(want);
+    free(got);
+}
+
+static void test_shift(void **state)
+{
+    (void)state;
+    static const double limits[ENGINE_N_KV] = {1.7e-3, 7e-5, 0.033, 0.52};
+    const struct tiny_model models[] = {{.seed = 31, .n_kv_heads = 2},
+                                        {.seed = 32, .rope_freqs = true, .head_dim = 24}};
+    for (uint32_t i = 0; i < 2 * ENGINE_N_KV; i++) {
+        enum engine_kv kv = (enum engine_kv)(i / 2);
+        struct setup s;
+        set_up(&s, &models[i % 2], kv);
+        shift_against_double(&s, kv, limits[kv]);
+        tear_down(&s);
+    }
+}
+
+static void test_shift_errors(void **state)
+{
+    (void)state;
+    struct setup s;
+    struct err e = {0};
+    set_up(&s, &(struct tiny_model){.seed = 31}, ENGINE_KV_F16);
+    run(s.g, 0, s.ids, 70, s.got);
+    assert_false(engine_seq_shift(s.g, 0, 32, 33, &e)); // 32 + 64 of 70
+    assert_int_equal(e.code, ERR_ARG);
+    assert_false(engine_seq_shift(s.g, 0, 65, 0, &e)); // 96 of 70
+    assert_false(engine_seq_shift(s.g, 0, UINT32_MAX, UINT32_MAX, &e));
+    assert_false(engine_seq_shift(s.g, 3, 0, 0, &e));
+    assert_true(engine_seq_shift(s.g, 0, 33, 0, &e)); // nothing to do
+    assert_int_equal(engine_seq_len(s.g, 0), 70);
+    assert_true(engine_seq_truncate(s.g, 0, 64, &e) && engine_seq_shift(s.g, 0, 0, 64, &e));
+    assert_int_equal(engine_seq_len(s.g, 0), 0);
+    run(s.g, 0, s.ids, 70, s.want); // and goes on as an empty one
+    same(s.got, s.want, 70 * s.v, "behind a shift of everything");
+    tear_down(&s);
 }
 
 // A layer's cache in one buffer, and cut by heads where a buffer holds two thirds: the same bits.
@@ -339,7 +443,7 @@ static void test_parts(void **state)
         if (!tiny_model_write(&c[i].m, path, &e)) fail_msg("%s", e.msg);
         uint64_t layer = 2 * 2048ull * c[i].heads * c[i].units * 64 * 2;
         float *whole = parts_run(layer, 1), *cut = parts_run(layer * 2 / 3 - 16, c[i].n_parts);
-        same(cut, whole, 71 * 320, "in parts");
+        same(cut, whole, 72 * 320, "in parts");
         free(whole);
         free(cut);
     }
@@ -350,6 +454,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pages),   cmocka_unit_test(test_copy_on_write),
         cmocka_unit_test(test_sharing), cmocka_unit_test(test_failed_run),
+        cmocka_unit_test(test_shift),   cmocka_unit_test(test_shift_errors),
         cmocka_unit_test(test_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
