@@ -1,5 +1,6 @@
 // The weight format that this module is built for: block_load, block_dot.
-#include "lib/acts.glsl"
+#include "lib/bytes.glsl"
+#include "lib/tenths.glsl"
 
 #if defined(FORMAT_Q2)
 #include "formats/q2.glsl"

@@ -358,7 +358,8 @@ static void test_angles(void **state)
 static void test_shift_angles(void **state)
 {
     (void)state;
-    struct config plain = {.head_dim = 12, .n_rot = 8, .rope_theta = 10000, .rope_factor = 1};
+    struct config plain = {
+        .head_dim = 12, .n_rot = 8, .rope_theta = 10000, .rope_factor = 1, .rope_gain = 1};
     struct config all[4] = {plain, plain, plain, plain};
     all[1].has_rope_freqs = true;
     for (int i = 0; i < 4; i++)
@@ -367,6 +368,8 @@ static void test_shift_angles(void **state)
     all[3].scaling = ROPE_YARN;
     all[2].rope_factor = all[3].rope_factor = 4;
     all[3].rope_orig_ctx = 2048;
+    all[3].yarn_fast = 32;
+    all[3].yarn_slow = all[3].yarn_ext = 1;
     for (size_t k = 0; k < 4; k++) {
         float from[256], by[256], to[256];
         config_angles(&all[k], 5000, from);
