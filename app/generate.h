@@ -4,17 +4,16 @@
 
 #include "engine/engine.h"
 
-// Receives whole characters; special tokens have no text. false ends the generation: a reader that
-// is gone or a full disk must not wait for the last token.
-typedef bool generate_text(void *ctx, const char *text, size_t size, struct err *e);
-
 struct generate_params {
     const int32_t *prompt;
     size_t n_prompt;
     uint32_t max_new;
     bool ignore_eog;
     struct sampler *sampler;
-    generate_text *on_text; // may be NULL
+    bool strip_lead; // the text begins here: without the space of a SentencePiece vocabulary
+    // Receives whole characters; special tokens have no text. false ends the generation: a reader
+    // that is gone or a full disk must not wait for the last token. May be NULL.
+    vocab_text *on_text;
     void *ctx;
 };
 

@@ -36,12 +36,14 @@ uint32_t vocab_size(const struct vocab *v);
 int32_t vocab_bos(const struct vocab *v); // -1 when the file names none
 int32_t vocab_eos(const struct vocab *v); // -1 when the file names none
 bool vocab_adds_bos(const struct vocab *v); // the file's rule for plain prompts
+bool vocab_adds_eos(const struct vocab *v); // and for whole texts; few files ask for it
 bool vocab_is_eog(const struct vocab *v, int32_t id); // ends a generation: EOS, <|eot_id|>, ...
 bool vocab_is_special(const struct vocab *v, int32_t id); // control token: no text of its own
 
 enum {
     TOK_SPECIAL = 1, // "<|im_start|>" in the text is recognised as that token
     TOK_ADD_BOS = 2, // put BOS first if the file says so and the text does not begin with it
+    TOK_ADD_EOS = 4, // put EOS last if the file says so: for texts, not for prompts
 };
 // Appends the ids of text[0..size) to *out. Bytes that are not UTF-8 are kept as bytes.
 bool vocab_tokenize(const struct vocab *v, const char *text, size_t size, unsigned flags,
@@ -55,6 +57,24 @@ const char *vocab_piece(const struct vocab *v, int32_t id, bool with_special, si
 // leading space is removed when the first id is at the start of the text (strip_lead).
 bool vocab_detokenize(const struct vocab *v, const int32_t *ids, size_t n, bool with_special,
                       bool strip_lead, char **out, size_t *size, struct err *e);
+
+// Text as ids come, in whole characters: a character of several tokens is held back until it is
+// complete. Bytes that are not UTF-8 pass as they are, as does what is still held at the end, so
+// that all calls together give exactly what vocab_detokenize gives for all ids.
+struct vocab_stream { // plain state, no destructor
+    const struct vocab *v;
+    bool with_special;
+    bool strip;   // the leading space is still to come
+    char held[3]; // a character that is not complete
+    size_t n_held;
+};
+// Receives size > 0 bytes, not zero-terminated; false ends the call that made it, with *e.
+typedef bool vocab_text(void *ctx, const char *text, size_t size, struct err *e);
+void vocab_stream_begin(struct vocab_stream *s, const struct vocab *v, bool with_special,
+                        bool strip_lead);
+bool vocab_stream_put(struct vocab_stream *s, int32_t id, vocab_text *out, void *ctx,
+                      struct err *e);
+bool vocab_stream_end(struct vocab_stream *s, vocab_text *out, void *ctx, struct err *e);
 
 struct chat_message {
     const char *role; // "system", "user" or "assistant"

@@ -1,5 +1,6 @@
 // engine.h's struct engine: opening, closing, what it says of itself.
 #include "engine/model/engine_internal.h"
+#include "engine/tokenizer/tok.h"
 #include "base/clock.h"
 #include "base/size.h"
 
@@ -112,7 +113,7 @@ static bool open_engine(struct engine *g, const struct engine_params *p, struct 
 {
     uint32_t n_ctx = p->n_ctx;
     if (!gguf_open(p->model_path, &g->file, e) || !config_read(&g->file, &g->config, e) ||
-        !vocab_open(p->model_path, &g->vocab, e))
+        !vocab_load(&g->file, &g->vocab, e))
         return false;
     if (vocab_size(g->vocab) > g->config.n_vocab)
         return err_set(e, ERR_FORMAT, "%s: %u tokens have no row in token_embd.weight",

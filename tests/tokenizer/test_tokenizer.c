@@ -180,9 +180,12 @@ static void test_splits(void **state)
     expect(v, 0, "!\n(a", "!|\n|(|a");
     vocab_close(v);
 
-    v = splits(NULL); // the default is GPT-2's
-    expect(v, 0, "12345", "1234|5");
-    vocab_close(v);
+    for (int i = 0; i < 2; i++) { // the rule of files that name none: digits in threes, signs apart
+        v = splits(i ? "default" : NULL);
+        expect(v, 0, "12345", "123|4|5");
+        expect(v, 0, "a'LL 's", "a|'|L|L| |'|s");
+        vocab_close(v);
+    }
 
     v = splits("llama-bpe");
     expect(v, 0, "12345 1", "123|4|5| |1");
@@ -192,6 +195,43 @@ static void test_splits(void **state)
     expect(v, 0, "zqz", "z|q|z");
     assert_true(vocab_adds_bos(v));
     expect(v, TOK_ADD_BOS, "1", "\x09|1");
+    vocab_close(v);
+
+    v = splits("smaug-bpe"); // the same words, but no word is taken whole
+    expect(v, 0, "12345 1", "123|4|5| |1");
+    expect(v, 0, "zq", "z|q");
+    assert_false(vocab_adds_bos(v));
+    vocab_close(v);
+
+    v = splits("qwen2");
+    expect(v, 0, "12 x'LL!\n(a", "1|2| |x|'LL|!\n|(a");
+    vocab_close(v);
+
+    v = splits("seed-coder");
+    expect(v, 0, "12'LL!\n(a", "1|2|'LL|!|\n|(a");
+    vocab_close(v);
+
+    v = splits("minicpm5");
+    expect(v, 0, "12345 1x'LL", "123|4|5| |1|x|'LL");
+    vocab_close(v);
+
+    v = splits("tekken"); // a word ends where a capital follows a small letter
+    expect(v, 0, "12x'LLzq!\n(a", "1|2|x|'LL|z|q|!\n|(a");
+    expect(v, 0, "zqLzq", "zq|L|z|q");
+    expect(v, 0, "   a", "  | a");
+    vocab_close(v);
+
+    v = splits("deepseek-llm");
+    expect(v, 0, "1234  a!\n(a's", "1234| | a|!|\n|(|a|'|s");
+    expect(v, 0, "a  ", "a|  ");
+    vocab_close(v);
+
+    v = splits("deepseek-coder");
+    expect(v, 0, "1234  a!\n(a's", "1|2|3|4| | a|!|\n|(|a|'|s");
+    vocab_close(v);
+
+    v = splits("viking");
+    expect(v, 0, "12 a's!\n", "1|2| a|'s|!\n"); // what lies between is one part
     vocab_close(v);
 
     v = splits("llama3"); // tokens that users defined are found always, the longest first
