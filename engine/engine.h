@@ -77,19 +77,32 @@ bool vocab_stream_put(struct vocab_stream *s, int32_t id, vocab_text *out, void 
 bool vocab_stream_end(struct vocab_stream *s, vocab_text *out, void *ctx, struct err *e);
 
 struct chat_message {
-    const char *role; // "system", "user" or "assistant"
+    const char *role; // "system", "user", "assistant"; what a function gave: "tool" or "ipython"
     const char *text;
+    const char *call; // the assistant calls this function and text is its arguments, JSON; or NULL
 };
-// The template recognised from the file: "chatml", "llama3", "llama2", or NULL when there is
-// none or it is not recognised.
+
+// Names of chat formats, for help and sentences.
+#define VOCAB_CHAT_NAMES                                                                           \
+    "llama3.1, llama3, llama2, chatml, zephyr, mistral, vicuna, alpaca, deepseek, deepseek-coder"
+
+struct vocab_chat_params {
+    const char *name;     // one of VOCAB_CHAT_NAMES; NULL: the file's own template
+    const char *tools;    // function definitions, a JSON array; NULL: none. Only "llama3.1"
+    bool tools_in_system; // they stand in the system message instead of the first user's
+    const char *date;     // "26 Jul 2024", for "llama3.1"; NULL: the template's fixed date, so that
+                          // a chat is the same every day
+    bool add_assistant;   // the assistant's opening behind the messages
+};
+// The name of the format recognised from the file's template, or NULL when there is none or it is
+// none of those: rendering a template that is only alike would give the model other text than it
+// was taught.
 const char *vocab_chat_template(const struct vocab *v);
-// Renders messages, with the assistant's opening behind them when add_assistant. name = NULL
-// takes the file's own template; else one of the names above. Caller frees *out. The text holds
-// special tokens by name and the BOS where the template has it: tokenize it with TOK_SPECIAL.
-// Llama 3.1 and later get the template's fixed date, so that a chat is the same every day. No
-// message, or roles out of turn in "llama2", is ERR_ARG; no known template is ERR_UNSUPPORTED.
-bool vocab_chat(const struct vocab *v, const char *name, const struct chat_message *msg, size_t n,
-                bool add_assistant, char **out, struct err *e);
+// Renders messages as the template does, byte for byte. Caller frees *out. The text holds special
+// tokens by name and the BOS where the template has it: tokenize it with TOK_SPECIAL. No message,
+// or a role that the format has no place for, is ERR_ARG; no known template is ERR_UNSUPPORTED.
+bool vocab_chat(const struct vocab *v, const struct vocab_chat_params *p,
+                const struct chat_message *msg, size_t n, char **out, struct err *e);
 
 // ------------------------------------------------------------------------------------- devices
 

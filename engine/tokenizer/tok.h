@@ -4,7 +4,7 @@
 //   bpe.c    byte-level BPE         pre.c    the words that it merges in
 //   spm.c    SentencePiece scores
 //   tok.c    loading, special tokens              pieces.c  ids back to text
-//   chat.c   templates
+//   chat.c   conversations as text; chat_forms.c formats, chat_norm.c templates, chat_json.c tools
 //
 // All texts are raw bytes: byte-level letters and SentencePiece's U+2581 are undone at
 // load, so that tokenizing needs no alphabet.
@@ -38,10 +38,32 @@ struct tok_slot {
     uint32_t id;  // + 1; 0: free
 };
 
-struct tok_chat {
-    const char *name;     // static, NULL: none
-    bool trims;           // the template strips a message's white space
-    bool dated;           // Llama 3.1 on: a system header with dates always
+struct chat_turn { // [BOS] open TEXT close [EOS] after; $ in open stands for the role
+    const char *open, *close, *after;
+    bool eos, bos;
+    bool keeps; // the text is never stripped
+};
+
+enum { CHAT_N_MUST = 3, CHAT_N_OUTS = 4 };
+enum chat_system { CHAT_SYSTEM_TURN, CHAT_SYSTEM_FIRST, CHAT_SYSTEM_LAST, CHAT_SYSTEM_NONE };
+
+struct chat_form { // chat_forms.c
+    const char *name;
+    const char *must[CHAT_N_MUST], *outs[CHAT_N_OUTS];
+    struct chat_turn user, assistant, system;
+    const char *opening;                        // of the assistant's turn, NULL: none
+    const char *default_open, *default_close;   // around a default system message
+    enum chat_system place;                     // a turn, or inside the first or last user's
+    bool default_whole;                         // what is around belongs to the text
+    bool bos, keeps;                            // chosen by name: BOS first, texts not stripped
+    bool in_turn;                               // user and assistant must take turns
+    bool any_role, dated;
+};
+
+struct tok_chat { // what the file's template is
+    const struct chat_form *form; // NULL: none, or not recognised
+    const char *like;             // then a name that may fit, or NULL
+    bool trims, bos, opens_always, tools;
     char *date;           // its "Today Date"; owned
     char *default_system; // what stands in for a missing system message, or NULL; owned
 };
@@ -160,5 +182,20 @@ bool tok_push_byte(const struct vocab *v, unsigned char byte, struct tokens *out
 // chat.c
 bool chat_load(struct vocab *v, const struct gguf *g, struct err *e);
 void chat_free(struct vocab *v);
+// From the template's own text instead of a file's key.
+bool chat_recognise(struct tok_chat *c, const char *template, size_t size, struct err *e);
+
+// chat_norm.c. *trims: the template strips white space off messages.
+void chat_normalise(const char *template, size_t size, struct text *out, bool *trims);
+
+// chat_forms.c. *system: the default system message, inside `normal`.
+const struct chat_form *chat_form_named(const char *name); // or NULL
+const struct chat_form *chat_form_of(const char *normal, struct gguf_str *system);
+const char *chat_form_like(const char *template);
+
+// chat_json.c. Writes the value at p in Python's spelling, returns what is behind it; indent 0: on
+// one line. chat_tools: every definition of the array, an empty line behind each.
+const char *chat_json(struct text *t, const char *p, int indent, int depth);
+bool chat_tools(struct text *t, const char *tools, struct err *e);
 
 #endif
