@@ -21,8 +21,9 @@ enum { OPT_SYSTEM = OPT_OWN + 64, OPT_TEMPLATE, OPT_TOOLS, OPT_TOOLS_IN_SYSTEM, 
     "                  llama3.1, llama3, llama2, chatml, zephyr, mistral, vicuna,\n"               \
     "                  alpaca, deepseek, deepseek-coder\n"                                         \
     "  --tools FILE    functions that the model may call, a JSON array of definitions\n"           \
-    "                  (template llama3.1); --tools-in-system: named in the system message\n"      \
-    "  --date TEXT     today's date for llama3.1, as \"26 Jul 2024\" (default: the template's)\n"
+    "                  (template llama3.1)\n"                                                      \
+    "  --tools-in-system  name them in the system message, not in the first user's\n"             \
+    "  --date TEXT     today for llama3.1, as \"26 Jul 2024\" (default: the template's)\n"
 
 struct app_chat {
     const char *system;
