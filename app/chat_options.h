@@ -22,7 +22,7 @@ enum { OPT_SYSTEM = OPT_OWN + 64, OPT_TEMPLATE, OPT_TOOLS, OPT_TOOLS_IN_SYSTEM, 
     "                  alpaca, deepseek, deepseek-coder\n"                                         \
     "  --tools FILE    functions that the model may call, a JSON array of definitions\n"           \
     "                  (template llama3.1)\n"                                                      \
-    "  --tools-in-system  name them in the system message, not in the first user's\n"             \
+    "  --tools-in-system  name them in the system message, not in the first user's\n"              \
     "  --date TEXT     today for llama3.1, as \"26 Jul 2024\" (default: the template's)\n"
 
 struct app_chat {

@@ -21,8 +21,7 @@ static const struct option long_options[] = {
 static void print_help(void)
 {
     printf("usage: lectern chat [MODEL] [OPTION]...\n\n"
-           "Talk to a model. An empty line or ^D ends it; ^C stops an answer.\n\n"
-           APP_CHAT_HELP
+           "Talk to a model. An empty line or ^D ends it; ^C stops an answer.\n\n" APP_CHAT_HELP
            "  -n N            most new tokens an answer (default 512)\n" APP_SAMPLING_HELP
            "                  (default: --temp 0.7 --top-p 0.95)\n" APP_ENGINE_HELP
            "\nIn the conversation: /clear forgets it, /stats prints the speed of the last\n"
@@ -194,9 +193,8 @@ static bool turn(struct chat *c, bool *end, struct err *e)
         else if (!strcmp(line, "/stats"))
             print_stats(c);
         else
-            printf(
-                "/clear forgets the conversation, /stats prints the speed, /tool TEXT answers a "
-                "call of a function, an empty line ends\n");
+            printf("/clear forgets the conversation, /stats prints the speed, /tool TEXT answers a "
+                   "call of a function, an empty line ends\n");
         free(line);
         return true;
     }
@@ -221,8 +219,8 @@ static bool try_template(const struct chat *c, struct err *e)
     char *text = NULL;
     const char *system = c->options.system;
     struct chat_message m[2] = {{.role = "system", .text = system}, {.role = "user", .text = ""}};
-    bool ok = vocab_chat(engine_vocab(c->g), &c->options.p, system ? m : m + 1, system ? 2 : 1,
-                         &text, e);
+    bool ok =
+        vocab_chat(engine_vocab(c->g), &c->options.p, system ? m : m + 1, system ? 2 : 1, &text, e);
     free(text);
     return ok;
 }
@@ -234,7 +232,8 @@ static bool chat(struct chat *c, const char *model, struct err *e)
     c->template = c->options.p.name;
     if (!c->template) c->template = vocab_chat_template(engine_vocab(c->g));
     bool ok = try_template(c, e);
-    if (ok && c->options.system) ok = add_message(c, "system", (char *)(uintptr_t)c->options.system, e);
+    if (ok && c->options.system)
+        ok = add_message(c, "system", (char *)(uintptr_t)c->options.system, e);
     sampler_init(&c->sampler, &c->sampling);
     if (ok && isatty(STDOUT_FILENO))
         printf("%s, %s, template %s, on %s\nAn empty line ends; /help lists more.\n", in->name,

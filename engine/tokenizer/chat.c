@@ -31,7 +31,8 @@ static struct gguf_str literal_set(const char *normal, const char *name)
     for (const char *p = normal; (p = strstr(p, name)) != NULL;) {
         p += n;
         const char *end = strstr(p, "'%}");
-        if (end && !memchr(p, '\'', (size_t)(end - p))) found = (struct gguf_str){p, (size_t)(end - p)};
+        if (end && !memchr(p, '\'', (size_t)(end - p)))
+            found = (struct gguf_str){p, (size_t)(end - p)};
     }
     return found;
 }
@@ -207,8 +208,8 @@ static bool add_message(const struct render *r, size_t i, const char *system, st
     const struct chat_form *f = r->form;
     const struct chat_message *m = &r->msg[i];
     bool result = f->dated && (is_role(m, "tool") || is_role(m, "ipython"));
-    const struct chat_turn *turn = is_role(m, "user")     ? &f->user
-                                   : is_role(m, "system") ? &f->system
+    const struct chat_turn *turn = is_role(m, "user")                       ? &f->user
+                                   : is_role(m, "system")                   ? &f->system
                                    : is_role(m, "assistant") || f->any_role ? &f->assistant
                                                                             : NULL;
     if (!turn || (turn == &f->system && f->place != CHAT_SYSTEM_TURN) ||
@@ -320,7 +321,8 @@ static bool choose(struct render *r, struct err *e)
     } else {
         r->form = chat_form_named(name);
         if (!r->form)
-            return err_set(e, ERR_ARG, "there is no chat template '%.40s': " VOCAB_CHAT_NAMES, name);
+            return err_set(e, ERR_ARG, "there is no chat template '%.40s': " VOCAB_CHAT_NAMES,
+                           name);
         r->c = (struct tok_chat){
             .trims = !r->form->keeps, .bos = r->form->bos, .tools = r->form->dated};
     }

@@ -17,7 +17,8 @@
 
 static const struct chat_form forms[] = {
     {.name = "llama3.1", // 3.1, 3.2, 3.3
-     .must = {HEADER_OUT, "'Cutting Knowledge Date: December 2023\nToday Date: '+date_string+'\n\n'"},
+     .must = {HEADER_OUT,
+              "'Cutting Knowledge Date: December 2023\nToday Date: '+date_string+'\n\n'"},
      .outs = {"'" HEADER("assistant") "'", "'" HEADER("system") "'", "system_message+'<|eot_id|>'"},
      .user = {HEADER_TURN},
      .assistant = {HEADER_TURN},
@@ -233,10 +234,10 @@ const struct chat_form *chat_form_of(const char *normal, struct gguf_str *system
 const char *chat_form_like(const char *template)
 {
     static const char *const marks[][2] = {
-        {"<|im_start|>", "chatml"},      {"<|start_header_id|>", "llama3"},
-        {"<<SYS>>", "llama2"},           {"[INST]", "mistral"},
-        {"<|assistant|>", "zephyr"},     {"<|EOT|>", "deepseek-coder"},
-        {"### Instruction:", "alpaca"},  {"ASSISTANT:", "vicuna"},
+        {"<|im_start|>", "chatml"},     {"<|start_header_id|>", "llama3"},
+        {"<<SYS>>", "llama2"},          {"[INST]", "mistral"},
+        {"<|assistant|>", "zephyr"},    {"<|EOT|>", "deepseek-coder"},
+        {"### Instruction:", "alpaca"}, {"ASSISTANT:", "vicuna"},
     };
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
         if (strstr(template, marks[i][0])) return marks[i][1];

@@ -67,8 +67,10 @@ static void expression(struct norm *n, const char *s, size_t size)
     static const struct {
         const char *from, *to;
     } words[] = {
-        {"message['content']", "@"}, {"message[\"content\"]", "@"},
-        {"message.content", "@"},    {"message[\"role\"]", "message['role']"},
+        {"message['content']", "@"},
+        {"message[\"content\"]", "@"},
+        {"message.content", "@"},
+        {"message[\"role\"]", "message['role']"},
         {"message.role", "message['role']"},
     };
     for (size_t i = 0; i < size;) {

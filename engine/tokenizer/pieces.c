@@ -50,11 +50,11 @@ bool vocab_detokenize(const struct vocab *v, const int32_t *ids, size_t n, bool 
 void vocab_stream_begin(struct vocab_stream *s, const struct vocab *v, bool with_special,
                         bool strip_lead)
 {
-    *s = (struct vocab_stream){.v = v, .with_special = with_special, .strip = strips(v, strip_lead)};
+    *s =
+        (struct vocab_stream){.v = v, .with_special = with_special, .strip = strips(v, strip_lead)};
 }
 
-bool vocab_stream_put(struct vocab_stream *s, int32_t id, vocab_text *out, void *ctx,
-                      struct err *e)
+bool vocab_stream_put(struct vocab_stream *s, int32_t id, vocab_text *out, void *ctx, struct err *e)
 {
     char buf[256];
     size_t size, n = s->n_held;

@@ -97,10 +97,19 @@ static bool token_is(const struct vocab *v, int32_t id, const char *text)
 
 // Tokens that end a generation in some model of the family, whatever the file's keys say.
 static const char *const eog_names[] = {
-    "<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "<|eot_id|>",
-    "<|eom_id|>",    "<|end|>",         "<EOT>",      "<|EOT|>",
-    "<|eot|>",       "<|eom|>",         "<end_of_turn>",
-    "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end|>",
+    "<EOT>",
+    "<|EOT|>",
+    "<|eot|>",
+    "<|eom|>",
+    "<end_of_turn>",
+    "<\xef\xbd\x9c"
+    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
 };
 
 static bool is_eog_name(const struct vocab *v, uint32_t id)

@@ -51,16 +51,16 @@ struct chat_form { // chat_forms.c
     const char *name;
     const char *must[CHAT_N_MUST], *outs[CHAT_N_OUTS];
     struct chat_turn user, assistant, system;
-    const char *opening;                        // of the assistant's turn, NULL: none
-    const char *default_open, *default_close;   // around a default system message
-    enum chat_system place;                     // a turn, or inside the first or last user's
-    bool default_whole;                         // what is around belongs to the text
-    bool bos, keeps;                            // chosen by name: BOS first, texts not stripped
-    bool in_turn;                               // user and assistant must take turns
+    const char *opening;                      // of the assistant's turn, NULL: none
+    const char *default_open, *default_close; // around a default system message
+    enum chat_system place;                   // a turn, or inside the first or last user's
+    bool default_whole;                       // what is around belongs to the text
+    bool bos, keeps;                          // chosen by name: BOS first, texts not stripped
+    bool in_turn;                             // user and assistant must take turns
     bool any_role, dated;
 };
 
-struct tok_chat { // what the file's template is
+struct tok_chat {                 // what the file's template is
     const struct chat_form *form; // NULL: none, or not recognised
     const char *like;             // then a name that may fit, or NULL
     bool trims, bos, opens_always, tools;
@@ -152,7 +152,8 @@ bool merge_add(struct merge_work *w, uint32_t size, int32_t id, struct err *e);
 bool merge_run(const struct vocab *v, struct merge_work *w, merge_rule *rule, struct err *e);
 void merge_free(struct merge_work *w);
 
-// pre.c. whole_words: a word that is a token is taken as it is; add_bos: when the file does not say.
+// pre.c. whole_words: a word that is a token is taken as it is; add_bos: when the file does not
+// say.
 struct pre;
 bool pre_open(const struct gguf *g, struct pre **out, bool *whole_words, bool *add_bos,
               struct err *e);

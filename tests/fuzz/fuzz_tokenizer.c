@@ -17,7 +17,7 @@ static void check(bool ok)
 
 struct joined {
     struct text t;
-    bool half; // a call ended inside a character
+    struct text cuts; // for every byte of t: 1 where a call ended behind it
 };
 
 static bool join(void *ctx, const char *text, size_t size, struct err *e)
@@ -25,9 +25,20 @@ static bool join(void *ctx, const char *text, size_t size, struct err *e)
     struct joined *j = ctx;
     (void)e;
     check(size > 0);
-    j->half = utf8_incomplete_tail(text, size) > 0;
     text_add(&j->t, text, size);
+    for (size_t i = 0; i < size; i++)
+        text_add(&j->cuts, &(char){i + 1 == size}, 1);
     return true;
+}
+
+static void check_characters(const struct joined *j)
+{
+    uint32_t cp;
+    for (size_t i = 0, n; i < j->t.size; i += n) {
+        n = utf8_decode(j->t.data + i, j->t.size - i, &cp);
+        for (size_t k = 0; k + 1 < n; k++)
+            check(!j->cuts.data[i + k]);
+    }
 }
 
 static void use(const struct vocab *v, const char *text, size_t size, unsigned flags)
@@ -46,13 +57,15 @@ static void use(const struct vocab *v, const char *text, size_t size, unsigned f
     vocab_stream_begin(&s, v, true, true);
     for (size_t i = 0; i < ids.n; i++) {
         check(ids.ids[i] >= 0 && (uint32_t)ids.ids[i] < vocab_size(v));
-        check(vocab_stream_put(&s, ids.ids[i], join, &j, &e) && !j.half);
+        check(vocab_stream_put(&s, ids.ids[i], join, &j, &e));
     }
     check(vocab_stream_end(&s, join, &j, &e));
     check(vocab_detokenize(v, ids.ids, ids.n, true, true, &whole, &n, &e));
+    if (!j.t.failed && !j.cuts.failed) check_characters(&j);
     check(j.t.failed || (n == j.t.size && (!n || !memcmp(whole, j.t.data, n))));
     free(whole);
     text_free(&j.t);
+    text_free(&j.cuts);
     tokens_free(&ids);
 }
 

@@ -81,7 +81,7 @@ static void test_chatml(void **state)
 #define CHATML_TURN                                                                                \
     "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
 #define CHATML_TALK                                                                                \
-    "<|im_start|>system\n Be brief.\n<|im_end|>\n<|im_start|>user\n Hi \n<|im_end|>\n"            \
+    "<|im_start|>system\n Be brief.\n<|im_end|>\n<|im_start|>user\n Hi \n<|im_end|>\n"             \
     "<|im_start|>assistant\nHello\xc2\xa0<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n"
 #define CHATML_LAST "<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n"
 #define CHATML_OPENING "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
@@ -95,8 +95,7 @@ static void test_chatml(void **state)
                   "<|im_start|>system\nYou're Smol\n2<|im_end|>\n" CHATML_LAST);
     expect_format("{% if messages[0].role != \"system\" %}{{- \"<|im_start|>system\\nYou\\\"re 2"
                   "<|im_end|>\\n\" }}{% endif %}\n" CHATML_TURN,
-                  "chatml", CHATML_TALK,
-                  "<|im_start|>system\nYou\"re 2<|im_end|>\n" CHATML_LAST);
+                  "chatml", CHATML_TALK, "<|im_start|>system\nYou\"re 2<|im_end|>\n" CHATML_LAST);
     // BOS, another spelling, comments, and a branch for tools that is not taken.
     expect_format("{{- bos_token -}}\n{# {{ 'x' }} #}\n{%- if tools %}{{ 'Tools' }}{%- else %}\n"
                   "  {%- if messages[0].role == 'system' %}{%- endif -%}\n{%- endif %}\n"
@@ -133,32 +132,37 @@ static const char llama31[] =
     "    {%- if strftime_now is defined %}{%- set date_string = strftime_now(\"%d %b %Y\") %}\n"
     "    {%- else %}{%- set date_string = \"01 Feb 2025\" %}{%- endif %}\n{%- endif %}\n"
     "{%- set system_message = messages[0]['content']|trim %}\n"
-    "{{- \"" HEADER("system") "\" }}\n"
-    "{%- if tools is not none %}\n    {{- \"Environment: ipython\n\" }}\n{%- endif %}\n"
-    "{{- \"Cutting Knowledge Date: December 2023\n\" }}\n"
-    "{{- \"Today Date: \" + date_string + \"\n\n\" }}\n"
-    "{%- if tools is not none and not tools_in_user_message %}\n"
-    "    {{- \"Do not use variables.\" }}\n{%- endif %}\n"
-    "{{- system_message }}\n{{- \"<|eot_id|>\" }}\n"
-    "{%- if tools_in_user_message and not tools is none %}\n"
-    "{{- \"Given the following functions, please respond with a JSON for a function call \" }}\n"
-    "{%- endif %}\n"
-    "{%- for message in messages %}\n"
-    "    {%- if not (message.role == 'ipython' or 'tool_calls' in message) %}\n"
-    "        {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ "
-    "message['content'] | trim + '<|eot_id|>' }}\n"
-    "    {%- elif 'tool_calls' in message %}{{- '{\"name\": \"' + tool_call.name + '\", ' }}\n"
-    "    {%- endif %}\n{%- endfor %}\n"
-    "{%- if add_generation_prompt %}\n    {{- '" HEADER("assistant") "' }}\n{%- endif %}\n";
+    "{{- \"" HEADER(
+        "system") "\" }}\n"
+                  "{%- if tools is not none %}\n    {{- \"Environment: ipython\n\" }}\n{%- endif "
+                  "%}\n"
+                  "{{- \"Cutting Knowledge Date: December 2023\n\" }}\n"
+                  "{{- \"Today Date: \" + date_string + \"\n\n\" }}\n"
+                  "{%- if tools is not none and not tools_in_user_message %}\n"
+                  "    {{- \"Do not use variables.\" }}\n{%- endif %}\n"
+                  "{{- system_message }}\n{{- \"<|eot_id|>\" }}\n"
+                  "{%- if tools_in_user_message and not tools is none %}\n"
+                  "{{- \"Given the following functions, please respond with a JSON for a function "
+                  "call \" }}\n"
+                  "{%- endif %}\n"
+                  "{%- for message in messages %}\n"
+                  "    {%- if not (message.role == 'ipython' or 'tool_calls' in message) %}\n"
+                  "        {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ "
+                  "message['content'] | trim + '<|eot_id|>' }}\n"
+                  "    {%- elif 'tool_calls' in message %}{{- '{\"name\": \"' + tool_call.name + "
+                  "'\", ' }}\n"
+                  "    {%- endif %}\n{%- endfor %}\n"
+                  "{%- if add_generation_prompt %}\n    {{- '" HEADER(
+                      "assistant") "' }}\n{%- endif %}\n";
 
 static void test_llama31(void **state)
 {
     (void)state;
-    expect_format(llama31, "llama3.1",
-                  "<s>" DATES "01 Feb 2025\n\nBe brief.<|eot_id|>" HEADER("user") "Hi<|eot_id|>"
-                  HEADER("assistant") "Hello<|eot_id|>" HEADER("user") "Bye<|eot_id|>",
-                  "<s>" DATES "01 Feb 2025\n\n<|eot_id|>" HEADER("user") "Bye<|eot_id|>"
-                  HEADER("assistant"));
+    expect_format(
+        llama31, "llama3.1",
+        "<s>" DATES "01 Feb 2025\n\nBe brief.<|eot_id|>" HEADER("user") "Hi<|eot_id|>" HEADER(
+            "assistant") "Hello<|eot_id|>" HEADER("user") "Bye<|eot_id|>",
+        "<s>" DATES "01 Feb 2025\n\n<|eot_id|>" HEADER("user") "Bye<|eot_id|>" HEADER("assistant"));
     struct vocab *v = with_template(llama31);
     struct vocab_chat_params p = {.date = "31 Dec 2026"};
     expect_with(v, &p, talk, 1, "<s>" DATES "31 Dec 2026\n\nBe brief.<|eot_id|>");
@@ -193,22 +197,32 @@ static void test_tools(void **state)
         {.role = "tool", .text = "{\"mm\": 3}\n"},
         {.role = "ipython", .text = "\xc3\xbc"},
     };
-    expect_with(v, &p, calls, 4,
-                "<s>" HEADER("system") "Environment: ipython\nCutting Knowledge Date: December "
-                "2023\nToday Date: 01 Feb 2025\n\n<|eot_id|>" HEADER("user")
-                "Given the following functions, please respond with a JSON for a function call "
-                "with its proper arguments that best answers the given prompt.\n\n" TOOLS_TEXT
-                "Rain?<|eot_id|>" HEADER("assistant")
-                "{\"name\": \"w\", \"parameters\": {\"a\": [1, \"\xc3\xbc\"], \"b\": {}}}<|eot_id|>"
-                HEADER("ipython") "\"{\\\"mm\\\": 3}\\n\"<|eot_id|>" HEADER("ipython")
-                "\"\xc3\xbc\"<|eot_id|>");
+    expect_with(
+        v, &p, calls, 4,
+        "<s>" HEADER(
+            "system") "Environment: ipython\nCutting Knowledge Date: December "
+                      "2023\nToday Date: 01 Feb 2025\n\n<|eot_id|>" HEADER(
+                          "user") "Given the following functions, please respond with a JSON for a "
+                                  "function call "
+                                  "with its proper arguments that best answers the given "
+                                  "prompt.\n\n" TOOLS_TEXT
+                                  "Rain?<|eot_id|>" HEADER("assistant") "{\"name\": \"w\", "
+                                                                        "\"parameters\": {\"a\": "
+                                                                        "[1, \"\xc3\xbc\"], \"b\": "
+                                                                        "{}}}<|eot_id|>" HEADER(
+                                                                            "ipython") "\"{"
+                                                                                       "\\\"mm\\\":"
+                                                                                       " 3}\\n\"<|"
+                                                                                       "eot_id|"
+                                                                                       ">" HEADER("ipython") "\"\xc3\xbc\"<|eot_id|>");
     p.tools_in_system = true;
     expect_with(v, &p, talk, 2,
                 "<s>" HEADER("system") "Environment: ipython\nCutting Knowledge Date: December "
-                "2023\nToday Date: 01 Feb 2025\n\n"
-                "You have access to the following functions. To call a function, please respond "
-                "with JSON for a function call." TOOLS_TEXT "Be brief.<|eot_id|>"
-                HEADER("user") "Hi<|eot_id|>");
+                                       "2023\nToday Date: 01 Feb 2025\n\n"
+                                       "You have access to the following functions. To call a "
+                                       "function, please respond "
+                                       "with JSON for a function call." TOOLS_TEXT
+                                       "Be brief.<|eot_id|>" HEADER("user") "Hi<|eot_id|>");
     p.tools_in_system = false;
     refused(v, &p, talk, 1, ERR_ARG, "first user message");
     p.tools = "{}";
@@ -272,8 +286,7 @@ static void test_mistral(void **state)
                   "message[\"content\"] + \"[/INST]\" }}{% elif (message.tool_calls is defined) %}"
                   "{{ \"[TOOL_CALLS] [\" }}{% else %}{{ \" \" + message[\"content\"]|trim + "
                   "eos_token }}{% endif %}",
-                  "mistral",
-                  "<s>[INST]  Hi \n[/INST] Hello</s>[INST]  Be brief.\n\n\nBye[/INST]",
+                  "mistral", "<s>[INST]  Hi \n[/INST] Hello</s>[INST]  Be brief.\n\n\nBye[/INST]",
                   "<s>[INST] Bye[/INST]");
 }
 
@@ -293,8 +306,7 @@ static void test_line_formats(void **state)
     expect_format("{{ bos_token + system_message }}" IF_USER "{{ 'USER: ' + "
                   "message['content'].strip() + '\\n' }}{% else %}{{ 'ASSISTANT: ' + "
                   "message['content'].strip() + eos_token + '\\n' }}{% endif %}{{ 'ASSISTANT:' }}",
-                  "vicuna",
-                  "<s>Be brief.\n\nUSER: Hi\nASSISTANT: Hello</s>\nUSER: Bye\nASSISTANT:",
+                  "vicuna", "<s>Be brief.\n\nUSER: Hi\nASSISTANT: Hello</s>\nUSER: Bye\nASSISTANT:",
                   "<s>USER: Bye\nASSISTANT:");
     expect_format("{{ bos_token + system_message }}" IF_USER "{{ '### Instruction:\\n' + "
                   "message['content'] | trim + '\\n\\n' }}{% else %}{{ '### Response:\\n' + "

@@ -21,11 +21,11 @@
 enum { N_TEXTS = 100000, TEXT_BYTES = 128 };
 
 static const char *const pres[] = {
-    "llama-bpe",  "llama3",       "llama-v3",       "falcon3",  "pixtral",         "midm-2.0",
-    "smaug-bpe",  "minicpm5",     "smollm",         "starcoder", "refact",         "minerva-7b",
-    "gpt-2",      "gpt2",         "mellum",         "trillion", "granite-docling", "qwen2",
-    "megrez",     "seed-coder",   "tekken",         "viking",   "default",
-    "deepseek-llm", "deepseek-coder",
+    "llama-bpe", "llama3",          "llama-v3", "falcon3",      "pixtral",
+    "midm-2.0",  "smaug-bpe",       "minicpm5", "smollm",       "starcoder",
+    "refact",    "minerva-7b",      "gpt-2",    "gpt2",         "mellum",
+    "trillion",  "granite-docling", "qwen2",    "megrez",       "seed-coder",
+    "tekken",    "viking",          "default",  "deepseek-llm", "deepseek-coder",
 };
 enum { N_PRES = sizeof pres / sizeof pres[0] };
 
@@ -51,11 +51,11 @@ static uint32_t random_char(uint64_t *state)
 static size_t random_part(uint64_t *state, char *s)
 {
     static const char *const marks[] = {
-        "<|im_start|>", "<|im_end|>", "<s>",     "</s>",  "<unk>",    "<0x41>", "<|eot_id|>",
-        "[INST]",       "I'll",       " don'T",  "12345", "1.5e-3",   "\r\n\r\n", "\xe2\x80\x83",
+        "<|im_start|>", "<|im_end|>", "<s>",     "</s>",  "<unk>",       "<0x41>",   "<|eot_id|>",
+        "[INST]",       "I'll",       " don'T",  "12345", "1.5e-3",      "\r\n\r\n", "\xe2\x80\x83",
         "the thing",    " there",     "<|eot_i", "<pad>", "\xef\xbb\xbf"};
-    static const char *const spaces[] = {" ", " ", " ", "\n", "\t", "\r", "\xc2\xa0",
-                                         "\xe3\x80\x80"};
+    static const char *const spaces[] = {" ",  " ",  " ",        "\n",
+                                         "\t", "\r", "\xc2\xa0", "\xe3\x80\x80"};
     uint32_t kind = random_below(state, 6), times = 1 + random_below(state, 8);
     size_t n = 0;
     if (kind == 0) {
@@ -67,7 +67,10 @@ static size_t random_part(uint64_t *state, char *s)
         switch (kind) {
         case 1: s[n++] = (char)(' ' + random_below(state, 95)); break;
         case 2: s[n++] = (char)random_below(state, 256); break;
-        case 3: strcpy(s + n, space); n += strlen(space); break;
+        case 3:
+            strcpy(s + n, space);
+            n += strlen(space);
+            break;
         case 4: s[n++] = (char)('a' + random_below(state, 26)); break;
         default: n += utf8_encode(random_char(state), s + n);
         }
@@ -121,10 +124,11 @@ static void round_trips(const struct vocab *v, uint64_t seed, int n_texts, unsig
         for (size_t i = 0; i < n; i++)
             if (!has[(unsigned char)s[i]]) s[i] = 'x';
         if (!vocab_tokenize(v, s, n, flags, &ids, &e)) fail_msg("%s", e.msg);
-        if (!vocab_detokenize(v, ids.ids, ids.n, true, true, &back, &size, &e)) fail_msg("%s", e.msg);
+        if (!vocab_detokenize(v, ids.ids, ids.n, true, true, &back, &size, &e))
+            fail_msg("%s", e.msg);
         if (size != n || memcmp(back, s, n) != 0)
-            fail_msg("text %d came back otherwise: %zu bytes '%s' for %zu '%.*s'", round, size, back,
-                     n, (int)n, s);
+            fail_msg("text %d came back otherwise: %zu bytes '%s' for %zu '%.*s'", round, size,
+                     back, n, (int)n, s);
         free(back);
     }
     tokens_free(&ids);

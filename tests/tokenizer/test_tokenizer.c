@@ -375,6 +375,36 @@ static void test_long_words(void **state)
     free(s);
 }
 
+// Keys that only some files have: EOS behind texts, SentencePiece's removal of white space, no
+// space in front; and a token that ends generations whatever type the file gives it.
+static void test_rare_keys(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"<unk>", "<s>", "</s>", "\xe2\x96\x81", "a", "<|im_end|>"};
+    static const float scores[6] = {0, 0, 0, -1, -2, 0};
+    static const int32_t types[6] = {2, 3, 3, 1, 1, 1};
+    for (int i = 0; i < 2; i++) {
+        struct tiny t;
+        tiny_begin(&t, 3);
+        tiny_str(&t, "tokenizer.ggml.model", "llama");
+        tiny_strs(&t, "tokenizer.ggml.tokens", words, 6);
+        tiny_f32s(&t, "tokenizer.ggml.scores", scores, 6);
+        tiny_i32s(&t, "tokenizer.ggml.token_type", types, 6);
+        tiny_bool(&t, "tokenizer.ggml.add_eos_token", i == 1);
+        tiny_bool(&t, "tokenizer.ggml.remove_extra_whitespaces", i == 1);
+        tiny_bool(&t, "tokenizer.ggml.add_space_prefix", i == 1);
+        struct vocab *v = open_tiny(&t);
+        assert_int_equal(vocab_adds_eos(v), i);
+        assert_true(vocab_is_eog(v, 5) && vocab_is_special(v, 5));
+        expect(v, 0, "  a  a ", i ? " |a| |a" : " | |a| | |a| ");
+        expect(v, 0, "   ", i ? "" : " | | ");
+        expect(v, TOK_ADD_BOS | TOK_ADD_EOS, "a", i ? "<s>| |a|</s>" : "<s>|a");
+        expect(v, TOK_ADD_BOS, "a", i ? "<s>| |a" : "<s>|a");
+        expect(v, TOK_SPECIAL, "a<|im_end|>", i ? " |a|<|im_end|>" : "a|<|im_end|>");
+        vocab_close(v);
+    }
+}
+
 static void refused(struct tiny *t, enum err_code code, const char *part)
 {
     struct vocab *v;
@@ -538,7 +568,7 @@ int main(void)
         cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_against_oracle),
         cmocka_unit_test(test_long_words),    cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_no_token),      cmocka_unit_test(test_every_prefix),
-        cmocka_unit_test(test_bytes_changed),
+        cmocka_unit_test(test_bytes_changed), cmocka_unit_test(test_rare_keys),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(PATH);
