@@ -375,6 +375,26 @@ static void test_long_words(void **state)
     free(s);
 }
 
+// Of a merge that the file lists twice the first place counts; and a merge is its two halves, not
+// only the text that they make.
+static void test_merge_list(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"a", "b", "c", "ab", "bc", "abc"};
+    static const char *const twice[] = {"a b", "b c", "a b"};
+    static const char *const halves[] = {"b c", "ab c"};
+    for (int i = 0; i < 2; i++) {
+        struct tiny t;
+        tiny_begin(&t, 3);
+        tiny_str(&t, "tokenizer.ggml.model", "gpt2");
+        tiny_strs(&t, "tokenizer.ggml.tokens", words, 6);
+        tiny_strs(&t, "tokenizer.ggml.merges", i ? halves : twice, i ? 2 : 3);
+        struct vocab *v = open_tiny(&t);
+        expect(v, 0, "abc", i ? "a|bc" : "ab|c");
+        vocab_close(v);
+    }
+}
+
 // Keys that only some files have: EOS behind texts, SentencePiece's removal of white space, no
 // space in front; and a token that ends generations whatever type the file gives it.
 static void test_rare_keys(void **state)
@@ -569,6 +589,7 @@ int main(void)
         cmocka_unit_test(test_long_words),    cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_no_token),      cmocka_unit_test(test_every_prefix),
         cmocka_unit_test(test_bytes_changed), cmocka_unit_test(test_rare_keys),
+        cmocka_unit_test(test_merge_list),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(PATH);
