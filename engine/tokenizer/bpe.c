@@ -166,16 +166,16 @@ struct bpe_run {
     struct tokens *out;
 };
 
+// Which tokens the parts are is asked once, at the end.
 static bool rule(const struct vocab *v, const char *text, const struct merge_symbol *l,
                  const struct merge_symbol *r, uint32_t *rank, int32_t *id)
 {
     uint32_t tag;
     const struct merge_slot *slot =
         merge_at(v->bpe, text + l->at, l->size + r->size, l->size, &tag);
-    if (!slot->rank) return false;
     *rank = slot->rank - 1;
-    *id = tok_find(v, text + l->at, l->size + r->size);
-    return true;
+    *id = -1;
+    return slot->rank != 0;
 }
 
 static bool push_word(void *ctx, const char *word, size_t size, struct err *e)
@@ -190,8 +190,9 @@ static bool push_word(void *ctx, const char *word, size_t size, struct err *e)
     if (!merge_run(v, &r->work, rule, e)) return false;
     for (int32_t i = size ? 0 : -1; i >= 0; i = r->work.symbols[i].next) {
         const struct merge_symbol *s = &r->work.symbols[i];
-        if (s->id >= 0) {
-            if (!tokens_push(r->out, s->id, e)) return false;
+        int32_t id = s->size > 1 ? tok_find(v, word + s->at, s->size) : s->id;
+        if (id >= 0) {
+            if (!tokens_push(r->out, id, e)) return false;
             continue;
         }
         for (uint32_t k = 0; k < s->size; k++)

@@ -14,7 +14,15 @@ uint64_t tok_hash(const char *s, size_t n)
         h ^= h >> 32;
     }
     chunk = 0;
-    memcpy(&chunk, s, n);
+    if (n >= 4) { // overlapping loads: a copy of n bytes would be a call
+        uint32_t first, last;
+        memcpy(&first, s, 4);
+        memcpy(&last, s + n - 4, 4);
+        chunk = (uint64_t)last << 32 | first;
+    } else if (n) {
+        const unsigned char *u = (const unsigned char *)s;
+        chunk = (uint64_t)u[0] << 16 | (uint64_t)u[n / 2] << 8 | u[n - 1];
+    }
     h = (h ^ chunk) * 0x9e3779b97f4a7c15u;
     h ^= h >> 32; // the last bytes stand in the high bits, which a product does not carry down
     return h * 0xbf58476d1ce4e5b9u;
