@@ -53,8 +53,8 @@ bool vocab_tokenize(const struct vocab *v, const char *text, size_t size, unsign
 // give their names, else nothing. Borrowed until vocab_close. Ids out of range give nothing.
 const char *vocab_piece(const struct vocab *v, int32_t id, bool with_special, size_t *size);
 
-// Text of ids[0..n) as a malloc'ed string, zero-terminated; caller frees. A SentencePiece vocabulary's
-// leading space is removed when the first id is at the start of the text (strip_lead).
+// Text of ids[0..n) as a malloc'ed string, zero-terminated; caller frees. A SentencePiece
+// vocabulary's leading space is removed when the first id is at the start of the text (strip_lead).
 bool vocab_detokenize(const struct vocab *v, const int32_t *ids, size_t n, bool with_special,
                       bool strip_lead, char **out, size_t *size, struct err *e);
 
