@@ -1,7 +1,7 @@
 // lectern chat: a conversation. Every turn renders the whole conversation with the model's template
 // and keeps the cached positions that it shares with the turn before.
+#include "app/chat_options.h"
 #include "app/generate.h"
-#include "app/options.h"
 #include "base/cancel.h"
 #include "base/json.h"
 #include "base/size.h"
@@ -12,29 +12,24 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPT_SYSTEM = OPT_OWN, OPT_TEMPLATE };
-
 static const struct option long_options[] = {
     APP_ENGINE_OPTIONS,
     APP_SAMPLING_OPTIONS,
-    {"system", required_argument, NULL, OPT_SYSTEM},
-    {"chat-template", required_argument, NULL, OPT_TEMPLATE},
+    APP_CHAT_OPTIONS,
     {0},
 };
 
 static void print_help(void)
 {
     printf("usage: lectern chat [MODEL] [OPTION]...\n\n"
-           "Talk to a model. An empty line or ^D ends it; ^C stops an answer.\n\n"
-           "  --system TEXT   system message\n"
-           "  --chat-template NAME  chatml, llama3 or llama2 instead of the file's own\n"
+           "Talk to a model. An empty line or ^D ends it; ^C stops an answer.\n\n" APP_CHAT_HELP
            "  -n N            most new tokens an answer (default 512)\n" APP_SAMPLING_HELP
            "                  (default: --temp 0.7 --top-p 0.95)\n" APP_ENGINE_HELP
            "\nWhen the context is full, its beginning (the system message) stays, the older half\n"
            "of the rest is forgotten, and the answer goes on. The rows that are left are moved,\n"
            "not computed anew: what follows is an approximation.\n"
            "\nIn the conversation: /clear forgets it, /stats prints the speed of the last\n"
-           "answer, /help lists this.\n");
+           "answer, /tool TEXT answers a call of a function, /help lists this.\n");
 }
 
 struct chat {
@@ -42,7 +37,8 @@ struct chat {
     struct sampler_params sampling;
     struct sampler sampler;
     struct engine *g;
-    const char *system, *template;
+    struct app_chat options;
+    const char *template; // the name
     unsigned max_new;
     struct chat_message *msg; // texts owned, except the system message's
     size_t n_msg, cap;
@@ -59,10 +55,10 @@ static bool take(struct chat *o, int c, const char *arg, struct err *e)
     bool taken;
     if (!app_sampling_option(&o->sampling, c, arg, &taken, e)) return false;
     if (taken) return true;
+    if (!app_chat_option(&o->options, c, arg, &taken, e)) return false;
+    if (taken) return true;
     switch (c) {
     case 'n': return app_parse_u32("-n", arg, 1, 1 << 20, &o->max_new, e);
-    case OPT_SYSTEM: o->system = arg; return true;
-    case OPT_TEMPLATE: o->template = arg; return true;
     default: return app_engine_option(&o->engine, c, arg, e);
     }
 }
@@ -76,7 +72,7 @@ static bool add_message(struct chat *c, const char *role, char *text, struct err
         c->msg = grown;
         c->cap = cap;
     }
-    c->msg[c->n_msg++] = (struct chat_message){role, text};
+    c->msg[c->n_msg++] = (struct chat_message){.role = role, .text = text};
     return true;
 }
 
@@ -93,9 +89,11 @@ static bool to_ids(const struct chat *c, const struct chat_message *msg, size_t 
                    bool add_assistant, struct tokens *ids, struct err *e)
 {
     const struct vocab *v = engine_vocab(c->g);
+    struct vocab_chat_params p = c->options.p;
     char *text = NULL;
+    p.add_assistant = add_assistant;
     ids->n = 0;
-    bool ok = vocab_chat(v, c->template, msg, n, add_assistant, &text, e) &&
+    bool ok = vocab_chat(v, &p, msg, n, &text, e) &&
               vocab_tokenize(v, text, strlen(text), TOK_SPECIAL | TOK_ADD_BOS, ids, e);
     free(text);
     return ok;
@@ -119,8 +117,9 @@ static size_t common(const struct tokens *a, const struct tokens *b)
 static bool find_keep(struct chat *c, struct err *e)
 {
     struct tokens a = {0}, b = {0};
-    struct chat_message m[] = {{"system", c->system}, {"user", "a"}};
-    size_t first = c->system ? 0 : 1;
+    struct chat_message m[] = {{.role = "system", .text = c->options.system},
+                               {.role = "user", .text = "a"}};
+    size_t first = c->options.system ? 0 : 1;
     bool ok = to_ids(c, m + first, 2 - first, false, &a, e);
     m[1].text = "b";
     ok = ok && to_ids(c, m + first, 2 - first, false, &b, e);
@@ -150,7 +149,7 @@ static void say_shifted(struct chat *c)
 
 static bool forget_oldest(struct chat *c, size_t n_ids, struct err *e)
 {
-    size_t first = c->system ? 1 : 0;
+    size_t first = c->options.system ? 1 : 0;
     if (c->n_msg < first + 3)
         return err_set(
             e, ERR_ARG,
@@ -232,6 +231,7 @@ static bool answer(struct chat *c, struct text *said, struct err *e)
         .sampler = &c->sampler,
         .shift = shift,
         .keep = c->keep,
+        .strip_lead = true,
         .on_text = print_piece,
         .ctx = said,
     };
@@ -255,7 +255,7 @@ static void print_stats(const struct chat *c)
 
 static void clear_conversation(struct chat *c)
 {
-    size_t first = c->system ? 1 : 0;
+    size_t first = c->options.system ? 1 : 0;
     forget(c, first, c->n_msg - first);
     c->cached.n = c->gone = 0;
 }
@@ -277,18 +277,27 @@ static bool turn(struct chat *c, bool *end, struct err *e)
     }
     add_history(line);
     cancel_clear();
-    if (*line == '/') {
+    const char *role = "user";
+    if (!strncmp(line, "/tool ", 6)) {
+        role = "ipython";
+        memmove(line, line + 6, strlen(line + 6) + 1);
+        if (strcmp(c->template, "llama3.1")) {
+            printf("the template %s has no place for a function's answer\n", c->template);
+            free(line);
+            return true;
+        }
+    } else if (*line == '/') {
         if (!strcmp(line, "/clear"))
             clear_conversation(c);
         else if (!strcmp(line, "/stats"))
             print_stats(c);
         else
-            printf(
-                "/clear forgets the conversation, /stats prints the speed, an empty line ends\n");
+            printf("/clear forgets the conversation, /stats prints the speed, /tool TEXT answers a "
+                   "call of a function, an empty line ends\n");
         free(line);
         return true;
     }
-    if (!add_message(c, "user", line, e)) {
+    if (!add_message(c, role, line, e)) {
         free(line);
         return false;
     }
@@ -303,26 +312,34 @@ static bool turn(struct chat *c, bool *end, struct err *e)
     return ok && (text || err_nomem(e, "the answer", 1)) && add_message(c, "assistant", text, e);
 }
 
+// What the template refuses is said before the first question.
+static bool try_template(const struct chat *c, struct err *e)
+{
+    char *text = NULL;
+    const char *system = c->options.system;
+    struct chat_message m[2] = {{.role = "system", .text = system}, {.role = "user", .text = ""}};
+    bool ok =
+        vocab_chat(engine_vocab(c->g), &c->options.p, system ? m : m + 1, system ? 2 : 1, &text, e);
+    free(text);
+    return ok;
+}
+
 static bool chat(struct chat *c, const char *model, struct err *e)
 {
     if (!app_engine_open(&c->engine, model, &c->g, e)) return false;
     const struct engine_info *in = engine_info(c->g);
-    const char *template = c->template ? c->template : vocab_chat_template(engine_vocab(c->g));
-    bool ok = true;
-    if (!template)
-        ok = err_set(e, ERR_UNSUPPORTED,
-                     "%s has no chat template that Lectern knows: choose one "
-                     "with --chat-template chatml|llama3|llama2",
-                     in->name);
-    ok = ok && find_keep(c, e);
-    if (ok && c->system) ok = add_message(c, "system", (char *)(uintptr_t)c->system, e);
+    c->template = c->options.p.name;
+    if (!c->template) c->template = vocab_chat_template(engine_vocab(c->g));
+    bool ok = try_template(c, e) && find_keep(c, e);
+    if (ok && c->options.system)
+        ok = add_message(c, "system", (char *)(uintptr_t)c->options.system, e);
     sampler_init(&c->sampler, &c->sampling);
     if (ok && isatty(STDOUT_FILENO))
         printf("%s, %s, template %s, on %s\nAn empty line ends; /help lists more.\n", in->name,
-               in->file_type, template, engine_device(c->g)->name);
+               in->file_type, c->template, engine_device(c->g)->name);
     for (bool end = false; ok && !end;)
         ok = turn(c, &end, e);
-    if (c->system && c->n_msg) c->msg[0].text = NULL; // borrowed from argv
+    if (c->options.system && c->n_msg) c->msg[0].text = NULL; // borrowed from argv
     forget(c, 0, c->n_msg);
     free(c->msg);
     tokens_free(&c->cached);
@@ -333,7 +350,9 @@ static bool chat(struct chat *c, const char *model, struct err *e)
 
 int cmd_chat(int argc, char **argv)
 {
-    struct chat c = {.max_new = 512, .sampling = {.temperature = 0.7f, .top_p = 0.95f}};
+    struct chat c = {.max_new = 512,
+                     .sampling = {.temperature = 0.7f, .top_p = 0.95f},
+                     .options.p.add_assistant = true};
     struct err e = {0};
     const char *model;
     app_engine_init(&c.engine);
@@ -347,5 +366,7 @@ int cmd_chat(int argc, char **argv)
     }
     int status = app_one_model("chat", argc, argv, &model);
     if (status != APP_OK) return status;
-    return chat(&c, model, &e) ? APP_OK : app_fail(&e);
+    bool ok = chat(&c, model, &e);
+    app_chat_free(&c.options);
+    return ok ? APP_OK : app_fail(&e);
 }

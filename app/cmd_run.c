@@ -1,28 +1,21 @@
 // lectern run: text from a prompt or from token ids.
+#include "app/chat_options.h"
 #include "app/generate.h"
-#include "app/options.h"
 #include "base/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    OPT_TOKENS = OPT_OWN,
-    OPT_JSON,
-    OPT_CHAT,
-    OPT_SYSTEM,
-    OPT_TEMPLATE,
-    OPT_IGNORE_EOS,
-    OPT_SHIFT
-};
+enum { OPT_TOKENS = OPT_OWN, OPT_JSON, OPT_CHAT, OPT_IGNORE_EOS, OPT_SHIFT };
 
 struct options {
     struct app_engine engine;
     struct sampler_params sampling;
-    const char *model, *prompt, *tokens, *system, *template;
+    struct app_chat chat;
+    const char *model, *prompt, *tokens;
     unsigned max_new;
-    bool json, chat, ignore_eos, shift;
+    bool json, is_chat, ignore_eos, shift;
 };
 
 static void print_help(void)
@@ -31,8 +24,7 @@ static void print_help(void)
            "Generates text behind a prompt and prints it as it comes.\n\n"
            "  -p TEXT         the prompt; without -p and --tokens it is read from stdin\n"
            "  --chat          the prompt is a user's message: apply the model's template\n"
-           "  --system TEXT   system message, with --chat\n"
-           "  --chat-template NAME  chatml, llama3 or llama2 instead of the file's own\n"
+           "with --chat:\n" APP_CHAT_HELP "and always:\n"
            "  --tokens 1,5,7  token ids instead of a prompt\n"
            "  -n N            most new tokens (default 256)\n" APP_SAMPLING_HELP
            "  --ignore-eos    go on behind an end-of-text token\n"
@@ -48,8 +40,7 @@ static const struct option long_options[] = {
     {"prompt", required_argument, NULL, 'p'},
     {"json", no_argument, NULL, OPT_JSON},
     {"chat", no_argument, NULL, OPT_CHAT},
-    {"system", required_argument, NULL, OPT_SYSTEM},
-    {"chat-template", required_argument, NULL, OPT_TEMPLATE},
+    APP_CHAT_OPTIONS,
     {"ignore-eos", no_argument, NULL, OPT_IGNORE_EOS},
     {"shift", no_argument, NULL, OPT_SHIFT},
     {0},
@@ -60,14 +51,14 @@ static bool take(struct options *o, int c, const char *arg, struct err *e)
     bool taken;
     if (!app_sampling_option(&o->sampling, c, arg, &taken, e)) return false;
     if (taken) return true;
+    if (!app_chat_option(&o->chat, c, arg, &taken, e)) return false;
+    if (taken) return true;
     switch (c) {
     case 'p': o->prompt = arg; return true;
     case 'n': return app_parse_u32("-n", arg, 1, 1 << 20, &o->max_new, e);
     case OPT_TOKENS: o->tokens = arg; return true;
     case OPT_JSON: o->json = true; return true;
-    case OPT_CHAT: o->chat = true; return true;
-    case OPT_SYSTEM: o->system = arg; return true;
-    case OPT_TEMPLATE: o->template = arg; return true;
+    case OPT_CHAT: o->is_chat = true; return true;
     case OPT_IGNORE_EOS: o->ignore_eos = true; return true;
     case OPT_SHIFT: o->shift = true; return true;
     default: return app_engine_option(&o->engine, c, arg, e);
@@ -97,14 +88,17 @@ static bool prompt_ids(const struct options *o, const struct vocab *v, struct to
         ok = app_read_stdin(&read, &size, e);
         text = read;
     }
-    if (ok && o->chat) {
-        struct chat_message m[2] = {{"system", o->system}, {"user", text}};
-        ok = vocab_chat(v, o->template, o->system ? m : m + 1, o->system ? 2 : 1, true, &rendered,
-                        e);
+    if (ok && o->is_chat) {
+        const char *system = o->chat.system;
+        struct chat_message m[2] = {{.role = "system", .text = system},
+                                    {.role = "user", .text = text}};
+        struct vocab_chat_params p = o->chat.p;
+        p.add_assistant = true;
+        ok = vocab_chat(v, &p, system ? m : m + 1, system ? 2 : 1, &rendered, e);
         text = rendered;
         size = ok ? strlen(rendered) : 0;
     }
-    ok = ok && vocab_tokenize(v, text, size, TOK_ADD_BOS | (o->chat ? TOK_SPECIAL : 0), out, e);
+    ok = ok && vocab_tokenize(v, text, size, TOK_ADD_BOS | (o->is_chat ? TOK_SPECIAL : 0), out, e);
     free(read);
     free(rendered);
     if (ok && !out->n) return err_set(e, ERR_ARG, "the prompt is empty: give one with -p TEXT");
@@ -118,7 +112,8 @@ static bool print_piece(void *ctx, const char *text, size_t size, struct err *e)
     return app_flush(e);
 }
 
-static void print_json(const struct vocab *v, size_t n_prompt, const struct generate_result *r)
+static void print_json(const struct vocab *v, size_t n_prompt, bool strip_lead,
+                       const struct generate_result *r)
 {
     struct text t = {0};
     char *text = NULL;
@@ -128,7 +123,7 @@ static void print_json(const struct vocab *v, size_t n_prompt, const struct gene
     for (size_t i = 0; i < r->ids.n; i++)
         text_printf(&t, "%s%d", i ? "," : "", r->ids.ids[i]);
     text_puts(&t, "],\"text\":");
-    if (vocab_detokenize(v, r->ids.ids, r->ids.n, false, false, &text, &size, &ignored))
+    if (vocab_detokenize(v, r->ids.ids, r->ids.n, false, strip_lead, &text, &size, &ignored))
         text_json(&t, text, size, false);
     else
         text_puts(&t, "null");
@@ -163,10 +158,11 @@ static bool run(struct options *o, struct tokens *prompt, struct err *e)
             .shift = o->shift,
             .keep = ENGINE_PAGE, // the BOS and how the prompt begins
             .sampler = &sampler,
+            .strip_lead = o->is_chat,
             .on_text = o->json ? NULL : print_piece,
         };
         ok = generate(g, &p, &r, e);
-        if (ok && o->json) print_json(engine_vocab(g), prompt->n, &r);
+        if (ok && o->json) print_json(engine_vocab(g), prompt->n, o->is_chat, &r);
         if (!o->json && r.ids.n) printf("\n");
     }
     tokens_free(&r.ids);
@@ -174,26 +170,38 @@ static bool run(struct options *o, struct tokens *prompt, struct err *e)
     return ok && app_flush(e);
 }
 
+static int parse(struct options *o, struct tokens *prompt, bool *help, int argc, char **argv)
+{
+    struct err e = {0};
+    for (int c; (c = getopt_long(argc, argv, ":p:n:h", long_options, NULL)) != -1;) {
+        if (c == '?' || c == ':') return app_bad_option("run", c, argv);
+        if (c == 'h') {
+            print_help();
+            *help = true;
+            return APP_OK;
+        }
+        if (!take(o, c, optarg, &e)) return app_usage("run", "%s", e.msg);
+    }
+    int status = app_one_model("run", argc, argv, &o->model);
+    if (status != APP_OK) return status;
+    if (o->tokens && (o->prompt || o->is_chat))
+        return app_usage("run", "--tokens takes the place of a prompt: leave out -p and --chat");
+    if (o->chat.given && !o->is_chat)
+        return app_usage("run", "--system, --chat-template, --tools and --date need --chat");
+    if (o->tokens && !token_ids(o->tokens, prompt, &e)) return app_usage("run", "%s", e.msg);
+    return APP_OK;
+}
+
 int cmd_run(int argc, char **argv)
 {
     struct options o = {.max_new = 256, .sampling = {.top_p = 1}};
     struct err e = {0};
-    app_engine_init(&o.engine);
-    for (int c; (c = getopt_long(argc, argv, ":p:n:h", long_options, NULL)) != -1;) {
-        if (c == 'h') {
-            print_help();
-            return APP_OK;
-        }
-        if (c == '?' || c == ':') return app_bad_option("run", c, argv);
-        if (!take(&o, c, optarg, &e)) return app_usage("run", "%s", e.msg);
-    }
-    int status = app_one_model("run", argc, argv, &o.model);
-    if (status != APP_OK) return status;
-    if (o.tokens && (o.prompt || o.chat))
-        return app_usage("run", "--tokens takes the place of a prompt: leave out -p and --chat");
     struct tokens prompt = {0};
-    if (o.tokens && !token_ids(o.tokens, &prompt, &e)) return app_usage("run", "%s", e.msg);
-    bool ok = run(&o, &prompt, &e);
+    bool help = false;
+    app_engine_init(&o.engine);
+    int status = parse(&o, &prompt, &help, argc, argv);
+    if (status == APP_OK && !help && !run(&o, &prompt, &e)) status = app_fail(&e);
     tokens_free(&prompt);
-    return ok ? APP_OK : app_fail(&e);
+    app_chat_free(&o.chat);
+    return status;
 }

@@ -15,8 +15,9 @@ static void print_help(void)
            "each: a JSON array of its token ids. N texts have N - 1 zero bytes between them;\n"
            "one zero byte behind the last text is allowed and adds no text. Empty input is\n"
            "one empty text: [].\n"
-           "No BOS is added. MODEL may hold only a vocabulary.\n\n"
+           "No BOS is added unless asked for. MODEL may hold only a vocabulary.\n\n"
            "  --special   recognise special tokens in the text: \"<|im_end|>\" is that token\n"
+           "  --ends      with BOS in front and EOS behind where the file asks for them\n"
            "  --pieces    print objects, {\"id\":5,\"text\":\"!\"}, instead of ids. A piece of a\n"
            "              character that is not whole shows as U+FFFD\n"
            "  --help      this text\n\n"
@@ -83,6 +84,7 @@ int cmd_tokenize(int argc, char **argv)
     static const struct option options[] = {
         {"special", no_argument, NULL, 's'},
         {"pieces", no_argument, NULL, 'p'},
+        {"ends", no_argument, NULL, 'e'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -91,7 +93,8 @@ int cmd_tokenize(int argc, char **argv)
     struct err e = {0};
     for (int c; (c = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
         switch (c) {
-        case 's': flags = TOK_SPECIAL; break;
+        case 's': flags |= TOK_SPECIAL; break;
+        case 'e': flags |= TOK_ADD_BOS | TOK_ADD_EOS; break;
         case 'p': pieces = true; break;
         case 'h': print_help(); return app_flush(&e) ? APP_OK : app_fail(&e);
         default: return app_bad_option("tokenize", c, argv);

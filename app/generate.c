@@ -1,36 +1,8 @@
 #include "app/generate.h"
 #include "base/clock.h"
 #include "base/size.h"
-#include "base/utf8.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-struct stream { // holds back the bytes of a character that is not complete
-    const struct generate_params *p;
-    const struct vocab *vocab;
-    char held[512];
-    size_t n;
-};
-
-static bool stream_token(struct stream *s, int32_t id, struct err *e)
-{
-    size_t size;
-    const char *piece = vocab_piece(s->vocab, id, false, &size);
-    if (!s->p->on_text) return true;
-    while (size) {
-        size_t take = size < sizeof s->held - s->n ? size : sizeof s->held - s->n;
-        memcpy(s->held + s->n, piece, take);
-        piece += take;
-        size -= take;
-        s->n += take;
-        size_t tail = utf8_incomplete_tail(s->held, s->n), whole = s->n - tail;
-        if (whole && !s->p->on_text(s->p->ctx, s->held, whole, e)) return false;
-        memmove(s->held, s->held + whole, tail);
-        s->n = tail;
-    }
-    return true;
-}
 
 uint32_t generate_drop(const struct engine *g, uint32_t keep)
 {
@@ -57,20 +29,22 @@ static bool decode(struct engine *g, const struct generate_params *p, float *log
                    struct generate_result *out, struct err *e)
 {
     uint32_t n_vocab = engine_info(g)->n_vocab;
-    struct stream s = {.p = p, .vocab = engine_vocab(g)};
+    const struct vocab *v = engine_vocab(g);
+    struct vocab_stream s;
+    vocab_stream_begin(&s, v, false, p->strip_lead);
     for (uint32_t i = 0; i < p->max_new; i++) {
         int32_t id;
         if (!sampler_pick(p->sampler, logits, n_vocab, &id, e) || !tokens_push(&out->ids, id, e))
             return false;
-        out->ended = vocab_is_eog(s.vocab, id) && !p->ignore_eog;
+        out->ended = vocab_is_eog(v, id) && !p->ignore_eog;
         if (out->ended) break;
-        if (!stream_token(&s, id, e)) return false;
+        if (p->on_text && !vocab_stream_put(&s, id, p->on_text, p->ctx, e)) return false;
         if (i + 1 == p->max_new) break;
         if (!make_room(g, p, out, e)) return false;
         struct engine_item item = {.seq = 0, .tokens = &id, .n = 1, .want = LOGITS_LAST};
         if (!engine_run(g, &item, 1, logits, e)) return false;
     }
-    return !s.n || !p->on_text || p->on_text(p->ctx, s.held, s.n, e);
+    return !p->on_text || vocab_stream_end(&s, p->on_text, p->ctx, e);
 }
 
 bool generate(struct engine *g, const struct generate_params *p, struct generate_result *out,

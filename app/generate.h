@@ -4,10 +4,6 @@
 
 #include "engine/engine.h"
 
-// Receives whole characters; special tokens have no text. false ends the generation: a reader that
-// is gone or a full disk must not wait for the last token.
-typedef bool generate_text(void *ctx, const char *text, size_t size, struct err *e);
-
 struct generate_params {
     const int32_t *prompt;
     size_t n_prompt;
@@ -16,7 +12,10 @@ struct generate_params {
     bool shift;    // a full context forgets the older half of what is behind the first `keep`
     uint32_t keep; // positions; else it is an error
     struct sampler *sampler;
-    generate_text *on_text; // may be NULL
+    bool strip_lead; // the text begins here: without the space of a SentencePiece vocabulary
+    // Receives whole characters; special tokens have no text. false ends the generation: a reader
+    // that is gone or a full disk must not wait for the last token. May be NULL.
+    vocab_text *on_text;
     void *ctx;
 };
 

@@ -36,12 +36,14 @@ uint32_t vocab_size(const struct vocab *v);
 int32_t vocab_bos(const struct vocab *v); // -1 when the file names none
 int32_t vocab_eos(const struct vocab *v); // -1 when the file names none
 bool vocab_adds_bos(const struct vocab *v); // the file's rule for plain prompts
+bool vocab_adds_eos(const struct vocab *v); // and for whole texts; few files ask for it
 bool vocab_is_eog(const struct vocab *v, int32_t id); // ends a generation: EOS, <|eot_id|>, ...
 bool vocab_is_special(const struct vocab *v, int32_t id); // control token: no text of its own
 
 enum {
     TOK_SPECIAL = 1, // "<|im_start|>" in the text is recognised as that token
     TOK_ADD_BOS = 2, // put BOS first if the file says so and the text does not begin with it
+    TOK_ADD_EOS = 4, // put EOS last if the file says so: for texts, not for prompts
 };
 // Appends the ids of text[0..size) to *out. Bytes that are not UTF-8 are kept as bytes.
 bool vocab_tokenize(const struct vocab *v, const char *text, size_t size, unsigned flags,
@@ -51,25 +53,56 @@ bool vocab_tokenize(const struct vocab *v, const char *text, size_t size, unsign
 // give their names, else nothing. Borrowed until vocab_close. Ids out of range give nothing.
 const char *vocab_piece(const struct vocab *v, int32_t id, bool with_special, size_t *size);
 
-// Text of ids[0..n) as a malloc'ed string, zero-terminated; caller frees. A SentencePiece vocabulary's
-// leading space is removed when the first id is at the start of the text (strip_lead).
+// Text of ids[0..n) as a malloc'ed string, zero-terminated; caller frees. A SentencePiece
+// vocabulary's leading space is removed when the first id is at the start of the text (strip_lead).
 bool vocab_detokenize(const struct vocab *v, const int32_t *ids, size_t n, bool with_special,
                       bool strip_lead, char **out, size_t *size, struct err *e);
 
-struct chat_message {
-    const char *role; // "system", "user" or "assistant"
-    const char *text;
+// Text as ids come, in whole characters: a character of several tokens is held back until it is
+// complete. Bytes that are not UTF-8 pass as they are, as does what is still held at the end, so
+// that all calls together give exactly what vocab_detokenize gives for all ids.
+struct vocab_stream { // plain state, no destructor
+    const struct vocab *v;
+    bool with_special;
+    bool strip;   // the leading space is still to come
+    char held[3]; // a character that is not complete
+    size_t n_held;
 };
-// The template recognised from the file: "chatml", "llama3", "llama2", or NULL when there is
-// none or it is not recognised.
+// Receives size > 0 bytes, not zero-terminated; false ends the call that made it, with *e.
+typedef bool vocab_text(void *ctx, const char *text, size_t size, struct err *e);
+void vocab_stream_begin(struct vocab_stream *s, const struct vocab *v, bool with_special,
+                        bool strip_lead);
+bool vocab_stream_put(struct vocab_stream *s, int32_t id, vocab_text *out, void *ctx,
+                      struct err *e);
+bool vocab_stream_end(struct vocab_stream *s, vocab_text *out, void *ctx, struct err *e);
+
+struct chat_message {
+    const char *role; // "system", "user", "assistant"; what a function gave: "tool" or "ipython"
+    const char *text;
+    const char *call; // the assistant calls this function and text is its arguments, JSON; or NULL
+};
+
+// Names of chat formats, for help and sentences.
+#define VOCAB_CHAT_NAMES                                                                           \
+    "llama3.1, llama3, llama2, chatml, zephyr, mistral, vicuna, alpaca, deepseek, deepseek-coder"
+
+struct vocab_chat_params {
+    const char *name;     // one of VOCAB_CHAT_NAMES; NULL: the file's own template
+    const char *tools;    // function definitions, a JSON array; NULL: none. Only "llama3.1"
+    bool tools_in_system; // they stand in the system message instead of the first user's
+    const char *date;     // "26 Jul 2024", for "llama3.1"; NULL: the template's fixed date, so that
+                          // a chat is the same every day
+    bool add_assistant;   // the assistant's opening behind the messages
+};
+// The name of the format recognised from the file's template, or NULL when there is none or it is
+// none of those: rendering a template that is only alike would give the model other text than it
+// was taught.
 const char *vocab_chat_template(const struct vocab *v);
-// Renders messages, with the assistant's opening behind them when add_assistant. name = NULL
-// takes the file's own template; else one of the names above. Caller frees *out. The text holds
-// special tokens by name and the BOS where the template has it: tokenize it with TOK_SPECIAL.
-// Llama 3.1 and later get the template's fixed date, so that a chat is the same every day. No
-// message, or roles out of turn in "llama2", is ERR_ARG; no known template is ERR_UNSUPPORTED.
-bool vocab_chat(const struct vocab *v, const char *name, const struct chat_message *msg, size_t n,
-                bool add_assistant, char **out, struct err *e);
+// Renders messages as the template does, byte for byte. Caller frees *out. The text holds special
+// tokens by name and the BOS where the template has it: tokenize it with TOK_SPECIAL. No message,
+// or a role that the format has no place for, is ERR_ARG; no known template is ERR_UNSUPPORTED.
+bool vocab_chat(const struct vocab *v, const struct vocab_chat_params *p,
+                const struct chat_message *msg, size_t n, char **out, struct err *e);
 
 // ------------------------------------------------------------------------------------- devices
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/size.h"
 #include "engine/model/embed.h"
+#include "engine/tokenizer/tok.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -278,7 +279,7 @@ static bool prepare(struct engine *g, const struct engine_params *p,
 
 static bool open_vocab(struct engine *g, const struct engine_params *p, struct err *e)
 {
-    if (!vocab_open(p->model_path, &g->vocab, e)) return false;
+    if (!vocab_load(&g->file, &g->vocab, e)) return false;
     if (vocab_size(g->vocab) <= g->config.n_vocab) return true;
     return err_set(e, ERR_FORMAT, "%s: %u tokens have no row in token_embd.weight", p->model_path,
                    vocab_size(g->vocab) - g->config.n_vocab);

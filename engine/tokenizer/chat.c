@@ -1,105 +1,92 @@
-// Chat templates. A file brings its template as a Jinja program; Lectern recognises the three
-// kinds of the family by the strings they cannot do without and renders those, with what varies
-// inside a kind (default system message, date, stripping) read from the file's own text.
-//
-//   chatml  <|im_start|>ROLE\nTEXT<|im_end|>\n ...
-//   llama3  BOS <|start_header_id|>ROLE<|end_header_id|>\n\nTEXT<|eot_id|> ...
-//   llama2  BOS[INST] <<SYS>>\nSYSTEM\n<</SYS>>\n\nUSER [/INST] ANSWER EOS BOS[INST] ...
-//
-// Sources: the templates published with SmolLM2, Llama 2, Llama 3, 3.1, 3.2 and 3.3.
+// Conversations as text. A file brings its template as a Jinja program; Lectern recognises the
+// formats of chat_forms.c and renders those, with what varies inside a format (default system
+// message, date, stripping, BOS) read from the file's own text.
 #include "engine/tokenizer/tok.h"
-#include "base/size.h"
 #include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+enum { TEMPLATE_MAX = 65536 }; // bytes; published ones have up to 20,000
+
 static const char default_date[] = "26 Jul 2024"; // of the templates, where no clock is given
 
-// A malloc'ed copy of s[0..n) in which the escapes of a Jinja string are undone.
-static char *unescape(const char *s, size_t n)
-{
-    char *out = malloc(n + 1);
-    size_t k = 0;
-    for (size_t i = 0; out && i < n; i++) {
-        if (s[i] == '\\' && i + 1 < n) {
-            i++;
-            out[k++] = s[i] == 'n' ? '\n' : s[i] == 't' ? '\t' : s[i];
-        } else {
-            out[k++] = s[i];
-        }
-    }
-    if (out) out[k] = '\0';
-    return out;
-}
+// ------------------------------------------------------------------------------- recognising
 
-// Does a string literal end between p and end? A quote inside a text is followed by a letter.
-static bool has_quote(const char *p, const char *end)
+static bool copy(char **out, const char *s, size_t n, struct err *e)
 {
-    for (; p < end; p++) {
-        if (*p == '\\' && p + 1 < end)
-            p++;
-        else if ((*p == '\'' || *p == '"') && (p[1] == ' ' || p[1] == '+' || p[1] == '}'))
-            return true;
-    }
-    return false;
-}
-
-// The literal text between "<|im_start|>system\n" and "<|im_end|>". Where the literal ends before
-// that, the template puts a message's own text there.
-static bool find_default_system(struct tok_chat *c, const char *template, struct err *e)
-{
-    static const char open[] = "<|im_start|>system";
-    for (const char *p = template; (p = strstr(p, open)) != NULL;) {
-        p += sizeof open - 1;
-        size_t newline = *p == '\n' ? 1 : strncmp(p, "\\n", 2) == 0 ? 2 : 0;
-        const char *begin = p + newline, *end = strstr(begin, "<|im_end|>");
-        if (!newline || !end || *begin == '\'' || *begin == '"' || has_quote(begin, end)) continue;
-        c->default_system = unescape(begin, (size_t)(end - begin));
-        return c->default_system ? true : err_nomem(e, "the chat template", 0);
-    }
+    *out = malloc(n + 1);
+    if (!*out) return err_nomem(e, "the chat template", n);
+    memcpy(*out, s, n);
+    (*out)[n] = '\0';
     return true;
 }
 
-// The day in: date_string = "26 Jul 2024". The last one stands where no clock is given.
-static bool find_date(struct tok_chat *c, const char *template, struct err *e)
+// The literal in: {%set NAME='literal'%}. The last one; of several dates it is the one that stands
+// where no clock is given.
+static struct gguf_str literal_set(const char *normal, const char *name)
 {
-    static const char set[] = "date_string = \"";
-    const char *begin = default_date;
-    size_t n = sizeof default_date - 1;
-    for (const char *p = template; (p = strstr(p, set)) != NULL;) {
-        p += sizeof set - 1;
-        begin = p;
-        n = strcspn(p, "\"");
+    struct gguf_str found = {0};
+    size_t n = strlen(name);
+    for (const char *p = normal; (p = strstr(p, name)) != NULL;) {
+        p += n;
+        const char *end = strstr(p, "'%}");
+        if (end && !memchr(p, '\'', (size_t)(end - p)))
+            found = (struct gguf_str){p, (size_t)(end - p)};
     }
-    c->date = unescape(begin, n);
-    return c->date ? true : err_nomem(e, "the chat template", n);
+    return found;
+}
+
+// Is the assistant's opening an output of its own?
+static bool opens(const struct chat_form *f, const char *normal)
+{
+    size_t n = f->opening ? strlen(f->opening) : 0;
+    for (const char *p = normal; n && (p = strstr(p, "{{'")) != NULL;)
+        if (!strncmp(p += 3, f->opening, n) && !strncmp(p + n, "'}}", 3)) return true;
+    return false;
+}
+
+static bool details(struct tok_chat *c, const char *normal, const char *template,
+                    struct gguf_str system, struct err *e)
+{
+    struct gguf_str set = literal_set(normal, "{%setsystem_message='");
+    struct gguf_str date = literal_set(normal, "{%setdate_string='");
+    bool off = strstr(normal, "false==true") != NULL; // Llama 2's switch for the default message
+    c->bos = strstr(normal, "bos_token") != NULL;
+    c->opens_always = !strstr(template, "add_generation_prompt") && opens(c->form, normal);
+    c->tools = c->form->dated && strstr(template, "Environment: ipython") &&
+               strstr(template, "Given the following functions, please respond with a JSON");
+    if (!system.n && !off) system = set;
+    if (!date.n) date = (struct gguf_str){default_date, sizeof default_date - 1};
+    return (!system.n || copy(&c->default_system, system.s, system.n, e)) &&
+           copy(&c->date, date.s, date.n, e);
+}
+
+bool chat_recognise(struct tok_chat *c, const char *template, size_t size, struct err *e)
+{
+    struct text normal = {0};
+    struct gguf_str system;
+    char *copied = NULL;
+    if (size > TEMPLATE_MAX || memchr(template, '\0', size)) return true;
+    bool ok = copy(&copied, template, size, e);
+    if (ok) chat_normalise(template, size, &normal, &c->trims);
+    if (normal.failed) ok = err_nomem(e, "the chat template", size);
+    if (ok) c->form = chat_form_of(normal.data, &system);
+    if (ok && c->form)
+        ok = details(c, normal.data, copied, system, e);
+    else if (ok)
+        c->like = chat_form_like(copied);
+    text_free(&normal);
+    free(copied);
+    return ok;
 }
 
 bool chat_load(struct vocab *v, const struct gguf *g, struct err *e)
 {
     struct gguf_str s;
-    struct tok_chat *c = &v->chat;
     if (!gguf_find(g, "tokenizer.chat_template")) return true;
-    if (!gguf_string(g, "tokenizer.chat_template", &s, e)) return false;
-    char *template = malloc(s.n + 1);
-    if (!template) return err_nomem(e, "the chat template", s.n);
-    memcpy(template, s.s, s.n);
-    template[s.n] = '\0';
-    bool ok = true;
-    c->trims = strstr(template, "trim") || strstr(template, "strip()");
-    if (strstr(template, "<|im_start|>") && strstr(template, "<|im_end|>")) {
-        c->name = "chatml";
-        ok = find_default_system(c, template, e);
-    } else if (strstr(template, "<|start_header_id|>") && strstr(template, "<|eot_id|>")) {
-        c->name = "llama3";
-        c->dated = strstr(template, "Cutting Knowledge Date") != NULL;
-        ok = !c->dated || find_date(c, template, e);
-    } else if (strstr(template, "[INST]") && strstr(template, "<<SYS>>")) {
-        c->name = "llama2";
-    }
-    free(template);
-    return ok;
+    return gguf_string(g, "tokenizer.chat_template", &s, e) &&
+           chat_recognise(&v->chat, s.s, s.n, e);
 }
 
 void chat_free(struct vocab *v)
@@ -111,10 +98,20 @@ void chat_free(struct vocab *v)
 
 const char *vocab_chat_template(const struct vocab *v)
 {
-    return v->chat.name;
+    return v->chat.form ? v->chat.form->name : NULL;
 }
 
 // ----------------------------------------------------------------------------------- rendering
+
+struct render {
+    const struct vocab *v;
+    const struct vocab_chat_params *p;
+    const struct chat_form *form;
+    struct tok_chat c;
+    const struct chat_message *msg;
+    size_t n;
+    struct text *t;
+};
 
 // What the templates' strip() and trim take off: Python's white space.
 static bool is_space(uint32_t cp)
@@ -138,19 +135,19 @@ static void add_stripped(struct text *t, const char *s)
     text_add(t, s + begin, end - begin);
 }
 
-static void add_text(struct text *t, const char *s, bool strips)
+static void add_text(const struct render *r, const char *s, bool keeps)
 {
-    if (strips)
-        add_stripped(t, s);
+    if (r->c.trims && !keeps)
+        add_stripped(r->t, s);
     else
-        text_puts(t, s);
+        text_puts(r->t, s);
 }
 
-static void add_token(struct text *t, const struct vocab *v, int32_t id)
+static void add_token(const struct render *r, int32_t id)
 {
     size_t size;
-    const char *s = vocab_piece(v, id, true, &size);
-    text_add(t, s, size);
+    const char *s = vocab_piece(r->v, id, true, &size);
+    text_add(r->t, s, size);
 }
 
 static bool is_role(const struct chat_message *m, const char *role)
@@ -158,120 +155,192 @@ static bool is_role(const struct chat_message *m, const char *role)
     return strcmp(m->role, role) == 0;
 }
 
-static void render_chatml(const struct tok_chat *c, const struct chat_message *msg, size_t n,
-                          bool add_assistant, struct text *t)
+static void open_turn(const struct render *r, const struct chat_turn *turn, const char *role)
 {
-    if (c->default_system && !is_role(&msg[0], "system")) {
-        text_puts(t, "<|im_start|>system\n");
-        text_puts(t, c->default_system);
-        text_puts(t, "<|im_end|>\n");
+    const char *mark = strchr(turn->open, '$');
+    if (turn->bos) add_token(r, r->v->bos);
+    if (!mark) {
+        text_puts(r->t, turn->open);
+        return;
     }
-    for (size_t i = 0; i < n; i++) {
-        text_puts(t, "<|im_start|>");
-        text_puts(t, msg[i].role);
-        text_puts(t, "\n");
-        add_text(t, msg[i].text, c->trims);
-        text_puts(t, "<|im_end|>\n");
-    }
-    if (add_assistant) text_puts(t, "<|im_start|>assistant\n");
+    text_add(r->t, turn->open, (size_t)(mark - turn->open));
+    text_puts(r->t, role);
+    text_puts(r->t, mark + 1);
 }
 
-static void llama3_header(struct text *t, const char *role)
+static void close_turn(const struct render *r, const struct chat_turn *turn)
 {
-    text_puts(t, "<|start_header_id|>");
-    text_puts(t, role);
-    text_puts(t, "<|end_header_id|>\n\n");
+    text_puts(r->t, turn->close);
+    if (turn->eos) add_token(r, r->v->eos);
+    text_puts(r->t, turn->after);
 }
 
-static void render_llama3(const struct vocab *v, const struct tok_chat *c,
-                          const struct chat_message *msg, size_t n, bool add_assistant,
-                          struct text *t)
+// A user's turn with the system message in it; both are stripped as one text.
+static void add_with_system(const struct render *r, const char *system, const char *text)
 {
-    size_t i = 0;
-    add_token(t, v, v->bos);
-    if (c->dated) {
-        llama3_header(t, "system");
-        text_puts(t, "Cutting Knowledge Date: December 2023\nToday Date: ");
-        text_puts(t, c->date);
-        text_puts(t, "\n\n");
-        if (is_role(&msg[0], "system")) add_text(t, msg[i++].text, c->trims);
-        text_puts(t, "<|eot_id|>");
-    }
-    for (; i < n; i++) {
-        llama3_header(t, msg[i].role);
-        add_text(t, msg[i].text, c->trims);
-        text_puts(t, "<|eot_id|>");
-    }
-    if (add_assistant) llama3_header(t, "assistant");
+    const struct chat_form *f = r->form;
+    struct text both = {0};
+    text_puts(&both, f->system.open);
+    text_puts(&both, system);
+    text_puts(&both, f->system.close);
+    text_puts(&both, text);
+    if (!both.failed) add_text(r, both.data, f->user.keeps);
+    r->t->failed = r->t->failed || both.failed;
+    text_free(&both);
 }
 
-// The system message and the user's are stripped as one text.
-static void llama2_user(const struct vocab *v, const struct tok_chat *c, const char *system,
-                        const char *user, struct text *t)
+// {"name": "f", "parameters": {...}} and results as JSON strings: Llama 3.1's words for functions.
+static bool add_call(const struct render *r, const struct chat_message *m, struct err *e)
 {
-    struct text content = {0};
-    if (system) {
-        text_puts(&content, "<<SYS>>\n");
-        text_puts(&content, system);
-        text_puts(&content, "\n<</SYS>>\n\n");
-    }
-    text_puts(&content, user);
-    add_token(t, v, v->bos);
-    text_puts(t, "[INST] ");
-    if (!content.failed) add_text(t, content.data, c->trims);
-    text_puts(t, " [/INST]");
-    t->failed = t->failed || content.failed;
-    text_free(&content);
-}
-
-static bool render_llama2(const struct vocab *v, const struct tok_chat *c,
-                          const struct chat_message *msg, size_t n, struct text *t, struct err *e)
-{
-    size_t first = is_role(&msg[0], "system") ? 1 : 0;
-    for (size_t i = first; i < n; i++) {
-        bool user = (i - first) % 2 == 0;
-        if (!is_role(&msg[i], user ? "user" : "assistant"))
-            return err_set(e, ERR_ARG,
-                           "message %zu is of role '%.20s'; the Llama 2 template wants user and "
-                           "assistant in turn, after at most one system message",
-                           i + 1, msg[i].role);
-        if (user) {
-            llama2_user(v, c, first && i == first ? msg[0].text : NULL, msg[i].text, t);
-        } else {
-            text_puts(t, " ");
-            add_text(t, msg[i].text, c->trims);
-            text_puts(t, " ");
-            add_token(t, v, v->eos);
-        }
-    }
+    cJSON *json = json_parse(m->text, strlen(m->text), "a function's arguments", e);
+    if (!json) return false;
+    cJSON_Delete(json);
+    text_puts(r->t, "{\"name\": \"");
+    text_puts(r->t, m->call);
+    text_puts(r->t, "\", \"parameters\": ");
+    (void)chat_json(r->t, m->text, 0, 0);
+    text_puts(r->t, "}");
     return true;
 }
 
-bool vocab_chat(const struct vocab *v, const char *name, const struct chat_message *msg, size_t n,
-                bool add_assistant, char **out, struct err *e)
+static bool add_message(const struct render *r, size_t i, const char *system, struct err *e)
+{
+    const struct chat_form *f = r->form;
+    const struct chat_message *m = &r->msg[i];
+    bool result = f->dated && (is_role(m, "tool") || is_role(m, "ipython"));
+    const struct chat_turn *turn = is_role(m, "user")                       ? &f->user
+                                   : is_role(m, "system")                   ? &f->system
+                                   : is_role(m, "assistant") || f->any_role ? &f->assistant
+                                                                            : NULL;
+    if (!turn || (turn == &f->system && f->place != CHAT_SYSTEM_TURN) ||
+        (m->call && (!f->dated || turn != &f->assistant)))
+        return err_set(e, ERR_ARG,
+                       "message %zu: the chat format %s has no place for a message of role '%.20s'"
+                       "%s%s",
+                       i + 1, f->name, m->role, m->call ? " that calls a function" : "",
+                       turn == &f->system && i == 0 ? "; leave the system message out" : "");
+    open_turn(r, turn, result ? "ipython" : m->role);
+    if (m->call) {
+        if (!add_call(r, m, e)) return false;
+    } else if (result) {
+        text_json(r->t, m->text, strlen(m->text), false);
+    } else if (system) {
+        add_with_system(r, system, m->text);
+    } else {
+        add_text(r, m->text, turn->keeps);
+    }
+    close_turn(r, turn);
+    return true;
+}
+
+static const char respond_in[] =
+    "Respond in the format {\"name\": function name, \"parameters\": dictionary of argument name "
+    "and its value}.Do not use variables.\n\n";
+
+// The header that Llama 3.1 has always. *next: the first message behind it.
+static bool add_header(const struct render *r, size_t *next, struct err *e)
+{
+    const struct vocab_chat_params *p = r->p;
+    bool has_system = is_role(&r->msg[0], "system");
+    open_turn(r, &r->form->system, "system");
+    if (p->tools) text_puts(r->t, "Environment: ipython\n");
+    text_puts(r->t, "Cutting Knowledge Date: December 2023\nToday Date: ");
+    text_puts(r->t, p->date ? p->date : r->c.date ? r->c.date : default_date);
+    text_puts(r->t, "\n\n");
+    if (p->tools && p->tools_in_system) {
+        text_puts(r->t, "You have access to the following functions. To call a function, please "
+                        "respond with JSON for a function call.");
+        text_puts(r->t, respond_in);
+        if (!chat_tools(r->t, p->tools, e)) return false;
+    }
+    if (has_system) add_text(r, r->msg[0].text, false);
+    close_turn(r, &r->form->system);
+    *next = has_system;
+    if (!p->tools || p->tools_in_system) return true;
+    if (*next == r->n)
+        return err_set(e, ERR_ARG, "tools stand in the first user message, and there is none");
+    open_turn(r, &r->form->user, "user");
+    text_puts(r->t, "Given the following functions, please respond with a JSON for a function call "
+                    "with its proper arguments that best answers the given prompt.\n\n");
+    text_puts(r->t, respond_in);
+    if (!chat_tools(r->t, p->tools, e)) return false;
+    add_text(r, r->msg[(*next)++].text, false);
+    close_turn(r, &r->form->user);
+    return true;
+}
+
+static bool check_turns(const struct render *r, size_t first, struct err *e)
+{
+    for (size_t i = first; i < r->n; i++)
+        if (!is_role(&r->msg[i], (i - first) % 2 ? "assistant" : "user"))
+            return err_set(e, ERR_ARG,
+                           "message %zu is of role '%.20s'; the chat format %s wants user and "
+                           "assistant in turn, after at most one system message",
+                           i + 1, r->msg[i].role, r->form->name);
+    return true;
+}
+
+static bool render(struct render *r, struct err *e)
+{
+    const struct chat_form *f = r->form;
+    bool inside = f->place == CHAT_SYSTEM_FIRST || f->place == CHAT_SYSTEM_LAST;
+    bool has_system = is_role(&r->msg[0], "system");
+    const char *system = has_system ? r->msg[0].text : r->c.default_system;
+    size_t next = 0;
+    if (f->in_turn && !check_turns(r, has_system, e)) return false;
+    if (r->c.bos && !f->user.bos) add_token(r, r->v->bos);
+    if (f->dated && !add_header(r, &next, e)) return false;
+    if (!f->dated && !inside && !has_system && system) {
+        open_turn(r, &f->system, "system");
+        text_puts(r->t, system);
+        text_puts(r->t, f->default_whole ? "" : f->system.close);
+    }
+    if (inside && has_system) next = 1;
+    size_t at = f->place == CHAT_SYSTEM_FIRST ? next : r->n - 1; // where it stands, if inside
+    for (; next < r->n; next++) {
+        bool here = inside && system && next == at && is_role(&r->msg[next], "user");
+        if (!add_message(r, next, here ? system : NULL, e)) return false;
+    }
+    if (f->opening && (r->p->add_assistant || r->c.opens_always)) text_puts(r->t, f->opening);
+    return true;
+}
+
+// A format by name on a file of another: the plainest published form of that name.
+static bool choose(struct render *r, struct err *e)
+{
+    const struct tok_chat *own = &r->v->chat;
+    const char *name = r->p->name;
+    if (!name && !own->form)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "the model brings no chat template that Lectern knows%s%s; choose one with "
+                       "--chat-template (" VOCAB_CHAT_NAMES ")",
+                       own->like ? ", though it is like " : "", own->like ? own->like : "");
+    if (!name || (own->form && !strcmp(name, own->form->name))) {
+        r->form = own->form;
+        r->c = *own;
+    } else {
+        r->form = chat_form_named(name);
+        if (!r->form)
+            return err_set(e, ERR_ARG, "there is no chat template '%.40s': " VOCAB_CHAT_NAMES,
+                           name);
+        r->c = (struct tok_chat){
+            .trims = !r->form->keeps, .bos = r->form->bos, .tools = r->form->dated};
+    }
+    if (r->p->tools && !r->c.tools)
+        return err_set(e, ERR_UNSUPPORTED,
+                       "the chat template %s has no words for tools; llama3.1 has", r->form->name);
+    return true;
+}
+
+bool vocab_chat(const struct vocab *v, const struct vocab_chat_params *p,
+                const struct chat_message *msg, size_t n, char **out, struct err *e)
 {
     struct text t = {0};
-    bool ok = true;
+    struct render r = {.v = v, .p = p, .msg = msg, .n = n, .t = &t};
     *out = NULL;
-    if (!name) name = v->chat.name;
-    if (!name)
-        return err_set(
-            e, ERR_UNSUPPORTED,
-            "the model brings no chat template that Lectern knows; choose chatml, llama3 "
-            "or llama2, or give it a plain prompt");
+    if (!choose(&r, e)) return false;
     if (n == 0) return err_set(e, ERR_ARG, "a chat needs at least one message");
-    // A template by name on a file of another kind: the plainest official form of that name.
-    bool own = v->chat.name && strcmp(name, v->chat.name) == 0;
-    struct tok_chat c = own ? v->chat : (struct tok_chat){.trims = strcmp(name, "chatml") != 0};
-    if (!strcmp(name, "chatml"))
-        render_chatml(&c, msg, n, add_assistant, &t);
-    else if (!strcmp(name, "llama3"))
-        render_llama3(v, &c, msg, n, add_assistant, &t);
-    else if (!strcmp(name, "llama2"))
-        ok = render_llama2(v, &c, msg, n, &t, e);
-    else
-        ok = err_set(e, ERR_ARG, "there is no chat template '%.40s': chatml, llama3 or llama2",
-                     name);
+    bool ok = render(&r, e);
     text_add(&t, "", 0);
     if (ok && t.failed) ok = err_nomem(e, "the chat's text", t.size);
     if (ok)

@@ -69,19 +69,20 @@ bool spm_load(struct vocab *v, const struct gguf *g, struct err *e)
                        v->n_tokens);
     v->rank = calloc(v->n_tokens, sizeof *v->rank);
     if (!v->rank) return err_nomem(e, "the vocabulary", v->n_tokens * sizeof *v->rank);
+    if (!tok_table_reserve(v, v->n_tokens, e)) return false;
     v->split_words = true;
     for (int b = 0; b < 256; b++)
-        v->byte_symbol[b] = -1;
+        v->byte_token[b] = -1;
     for (uint32_t i = 0; i < v->n_tokens; i++) {
         size_t size;
         const char *text = tok_text(v, i, &size);
         v->rank[i] = rank_of(gguf_array_f32(scores, i));
         if (v->type[i] == TOK_BYTE && byte_of(gguf_array_string(tokens, i)) >= 0)
-            v->byte_symbol[byte_of(gguf_array_string(tokens, i))] = (int32_t)i;
+            v->byte_token[byte_of(gguf_array_string(tokens, i))] = (int32_t)i;
         if (v->type[i] != TOK_NORMAL && v->type[i] != TOK_UNDEFINED && v->type[i] != TOK_USER)
             continue;
         if (crosses_words(text, size)) v->split_words = false;
-        if (!tok_table_add(v, i, e)) return false;
+        tok_table_add(v, i);
     }
     return true;
 }
@@ -118,15 +119,28 @@ static bool merge_part(const struct vocab *v, struct merge_work *w, const char *
     return true;
 }
 
+// SentencePiece's remove_extra_whitespaces: one space for a run of them, none at the ends.
+static void squeeze_spaces(struct text *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->size; i++)
+        if (t->data[i] != ' ' || (n && t->data[n - 1] != ' ')) t->data[n++] = t->data[i];
+    t->size = n && t->data[n - 1] == ' ' ? n - 1 : n;
+}
+
 bool spm_tokenize(const struct vocab *v, const char *text, size_t size, bool lead,
                   struct tokens *out, struct err *e)
 {
-    struct text s = {0};
+    struct text s = {0}, plain = {0};
     struct merge_work w = {0};
     bool ok = true;
-    if (lead && v->add_space) text_add(&s, " ", 1);
-    add_unescaped(&s, text, size);
-    if (s.failed) {
+    add_unescaped(&plain, text, size);
+    if (v->squeeze) squeeze_spaces(&plain);
+    if (lead && v->add_space && plain.size) text_add(&s, " ", 1);
+    text_add(&s, plain.data, plain.size);
+    bool failed = plain.failed || s.failed;
+    text_free(&plain);
+    if (failed) {
         text_free(&s);
         return err_nomem(e, "tokenizing", size);
     }

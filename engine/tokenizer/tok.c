@@ -1,4 +1,4 @@
-// Vocabularies: loading, special tokens in texts, pieces. The public functions of engine.h.
+// Vocabularies: loading, and special tokens in texts. The public functions of engine.h.
 #include "engine/tokenizer/tok.h"
 #include "base/size.h"
 
@@ -73,16 +73,15 @@ static bool load_texts(struct vocab *v, const struct gguf *g, const struct gguf_
         struct gguf_str s = gguf_array_string(tokens, i);
         enum tok_type type = (enum tok_type)v->type[i];
         bool literal = type == TOK_CONTROL || type == TOK_UNKNOWN || type == TOK_USER;
-        uint32_t id;
         buf.size = 0;
         bool decoded =
             !literal && (v->model == TOK_BPE ? bpe_decode(s, &buf) : spm_decode(s, type, &buf));
         if (buf.failed)
             ok = err_nomem(e, "the vocabulary", s.n);
         else if (decoded)
-            ok = tok_symbol(v, buf.data ? buf.data : "", buf.size, &id, e);
+            ok = tok_add(v, buf.data ? buf.data : "", buf.size, e);
         else
-            ok = tok_symbol(v, s.s, s.n, &id, e);
+            ok = tok_add(v, s.s, s.n, e);
     }
     text_free(&buf);
     return ok;
@@ -94,6 +93,42 @@ static bool token_is(const struct vocab *v, int32_t id, const char *text)
     if (id < 0 || (uint32_t)id >= v->n_tokens) return false;
     const char *s = tok_text(v, (uint32_t)id, &size);
     return size == strlen(text) && memcmp(s, text, size) == 0;
+}
+
+// Tokens that end a generation in some model of the family, whatever the file's keys say.
+static const char *const eog_names[] = {
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end|>",
+    "<EOT>",
+    "<|EOT|>",
+    "<|eot|>",
+    "<|eom|>",
+    "<end_of_turn>",
+    "<\xef\xbd\x9c"
+    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+};
+
+static bool is_eog_name(const struct vocab *v, uint32_t id)
+{
+    size_t size;
+    if (*tok_text(v, id, &size) != '<') return false;
+    for (size_t k = 0; k < sizeof eog_names / sizeof eog_names[0]; k++)
+        if (token_is(v, (int32_t)id, eog_names[k])) return true;
+    return false;
+}
+
+// Some writers give these tokens the type of plain text; they are never meant as that.
+static void mark_eog(struct vocab *v)
+{
+    for (uint32_t i = 0; i < v->n_tokens; i++) {
+        if (v->spans[i].size == 0 || !is_eog_name(v, i)) continue;
+        v->type[i] = TOK_CONTROL;
+        v->eog[i] = true;
+    }
 }
 
 static bool load_id(const struct vocab *v, const struct gguf *g, const char *key, int32_t *out,
@@ -110,12 +145,6 @@ static bool load_id(const struct vocab *v, const struct gguf *g, const char *key
     *out = (int32_t)id;
     return true;
 }
-
-// Special tokens that end a generation in some model of the family, whatever the file's keys say.
-static const char *const eog_names[] = {
-    "<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "<|eot_id|>", "<|eom_id|>",
-    "<|end|>",       "<end_of_turn>",   "<EOT>",      "<|eot|>",    "<|eom|>",
-};
 
 static bool load_special_ids(struct vocab *v, const struct gguf *g, struct err *e)
 {
@@ -134,11 +163,10 @@ static bool load_special_ids(struct vocab *v, const struct gguf *g, struct err *
     const int32_t named[] = {v->eos, eot, eom};
     for (size_t i = 0; i < sizeof named / sizeof named[0]; i++)
         if (named[i] >= 0) v->eog[named[i]] = true;
-    for (uint32_t i = 0; i < v->n_specials; i++)
-        for (size_t k = 0; k < sizeof eog_names / sizeof eog_names[0]; k++)
-            if (token_is(v, v->specials[i], eog_names[k])) v->eog[v->specials[i]] = true;
     return gguf_bool_or(g, "tokenizer.ggml.add_bos_token", v->add_bos, &v->add_bos, e) &&
-           gguf_bool_or(g, "tokenizer.ggml.add_space_prefix", v->add_space, &v->add_space, e);
+           gguf_bool_or(g, "tokenizer.ggml.add_eos_token", false, &v->add_eos, e) &&
+           gguf_bool_or(g, "tokenizer.ggml.add_space_prefix", v->add_space, &v->add_space, e) &&
+           gguf_bool_or(g, "tokenizer.ggml.remove_extra_whitespaces", false, &v->squeeze, e);
 }
 
 // qsort has no context argument, so texts are sorted through pointers to both.
@@ -192,19 +220,26 @@ static bool load(struct vocab *v, const struct gguf *g, struct err *e)
     v->n_tokens = (uint32_t)tokens->count;
     v->type = calloc(v->n_tokens, sizeof *v->type);
     v->eog = calloc(v->n_tokens, sizeof *v->eog);
-    if (!v->type || !v->eog) return err_nomem(e, "the vocabulary", v->n_tokens);
-    if (!load_types(v, g, e) || !load_texts(v, g, tokens, e) || !load_specials(v, e)) return false;
+    v->spans = calloc(v->n_tokens, sizeof *v->spans);
+    if (!v->type || !v->eog || !v->spans) return err_nomem(e, "the vocabulary", v->n_tokens);
+    if (!load_types(v, g, e) || !load_texts(v, g, tokens, e)) return false;
+    mark_eog(v);
+    if (!load_specials(v, e)) return false;
     if (!(v->model == TOK_BPE ? bpe_load(v, g, e) : spm_load(v, g, e))) return false;
     return load_special_ids(v, g, e) && chat_load(v, g, e);
 }
 
 bool vocab_load(const struct gguf *g, struct vocab **out, struct err *e)
 {
+    *out = NULL;
     struct vocab *v = calloc(1, sizeof *v);
-    bool ok = v ? load(v, g, e) : err_nomem(e, "the vocabulary", sizeof *v);
-    if (!ok) vocab_close(v);
-    *out = ok ? v : NULL;
-    return ok;
+    if (!v) return err_nomem(e, "the vocabulary", sizeof *v);
+    if (!load(v, g, e)) {
+        vocab_close(v);
+        return false;
+    }
+    *out = v;
+    return true;
 }
 
 bool vocab_open(const char *path, struct vocab **out, struct err *e)
@@ -254,27 +289,27 @@ bool vocab_adds_bos(const struct vocab *v)
     return v->add_bos && v->bos >= 0;
 }
 
-static bool in_range(const struct vocab *v, int32_t id)
+bool vocab_adds_eos(const struct vocab *v)
 {
-    return id >= 0 && (uint32_t)id < v->n_tokens;
+    return v->add_eos && v->eos >= 0;
 }
 
 bool vocab_is_eog(const struct vocab *v, int32_t id)
 {
-    return in_range(v, id) && v->eog[id];
+    return tok_in_range(v, id) && v->eog[id];
 }
 
 bool vocab_is_special(const struct vocab *v, int32_t id)
 {
-    return in_range(v, id) && (v->type[id] == TOK_CONTROL || v->type[id] == TOK_UNKNOWN);
+    return tok_in_range(v, id) && (v->type[id] == TOK_CONTROL || v->type[id] == TOK_UNKNOWN);
 }
 
 // ---------------------------------------------------------------------------------- tokenizing
 
 bool tok_push_byte(const struct vocab *v, unsigned char byte, struct tokens *out, struct err *e)
 {
-    int32_t id = v->byte_symbol[byte];
-    if (!in_range(v, id)) id = v->unk;
+    int32_t id = v->byte_token[byte];
+    if (id < 0) id = v->unk;
     if (id < 0)
         return err_set(e, ERR_FORMAT,
                        "the vocabulary has no token for the byte 0x%02x and none for the unknown",
@@ -365,38 +400,7 @@ bool vocab_tokenize(const struct vocab *v, const char *text, size_t size, unsign
         return err_set(e, ERR_ARG, "a text of %zu bytes is too long to tokenize at once", size);
     bool ok = push_all(v, text, size, flags, out, e);
     if (ok && flags & TOK_ADD_BOS && vocab_adds_bos(v)) ok = put_bos(v, out, before, e);
+    if (ok && flags & TOK_ADD_EOS && vocab_adds_eos(v)) ok = tokens_push(out, v->eos, e);
     if (!ok) out->n = before;
     return ok;
-}
-
-// -------------------------------------------------------------------------------------- pieces
-
-const char *vocab_piece(const struct vocab *v, int32_t id, bool with_special, size_t *size)
-{
-    *size = 0;
-    if (!in_range(v, id) || (vocab_is_special(v, id) && !with_special)) return "";
-    return tok_text(v, (uint32_t)id, size);
-}
-
-bool vocab_detokenize(const struct vocab *v, const int32_t *ids, size_t n, bool with_special,
-                      bool strip_lead, char **out, size_t *size, struct err *e)
-{
-    struct text t = {0};
-    bool strip = strip_lead && v->model == TOK_SPM && v->add_space;
-    for (size_t i = 0; i < n; i++) {
-        size_t len;
-        const char *s = vocab_piece(v, ids[i], with_special, &len);
-        if (strip && in_range(v, ids[i]) && !vocab_is_special(v, ids[i])) {
-            if (len && s[0] == ' ') s++, len--;
-            strip = false;
-        }
-        text_add(&t, s, len);
-    }
-    text_add(&t, "", 0); // an empty text is a string too
-    *out = t.data;
-    *size = t.size;
-    if (!t.failed) return true;
-    text_free(&t);
-    *out = NULL;
-    return err_nomem(e, "a text of tokens", *size);
 }

@@ -16,7 +16,8 @@ import unittest
 BINARY, MAKER, SOURCE = (os.path.abspath(p) for p in sys.argv[1:4])
 COMMANDS = ["study", "devices", "run", "chat", "bench", "eval", "plan", "report", "tokenize",
             "logits", "extract", "sandbox", "inspect", "perplexity"]
-CHATML = "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\\n'}}{% endfor %}<|im_end|>"
+CHATML = ("{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + "
+          "message['content'] + '<|im_end|>\\n'}}{% endfor %}")
 DEFAULT_MODEL = os.path.join(os.environ.get("XDG_CACHE_HOME")
                              or os.path.join(os.environ.get("HOME", "/"), ".cache"),
                              "lectern/models/SmolLM2-135M-Instruct.Q4_1.gguf")

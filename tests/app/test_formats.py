@@ -174,9 +174,33 @@ class Formats(cli.Case):
         self.assertEqual(self.run_json("--chat", "--system", "be", "-p", "the", "-n", "6")["ids"],
                          want)
         bare = self.model("bare.gguf")
-        self.fails("chatml, llama3 or llama2", "run", bare, "--chat", "-p", "x")
-        self.fails("--chat-template chatml|llama3|llama2", "chat", bare)
+        self.fails("no chat template that Lectern knows", "run", bare, "--chat", "-p", "x")
+        self.fails("--chat-template (llama3.1, llama3, llama2, chatml", "chat", bare)
         self.ok("run", bare, "--chat", "-p", "x", "-n", "2", "--chat-template", "llama2")
+
+    def test_run_chat_tools(self):
+        tools = self.path("tools.json")
+        with open(tools, "w") as f:
+            f.write('[{"name": "rain", "parameters": {}}]')
+        header = (b"<|start_header_id|>system<|end_header_id|>\n\n%sCutting Knowledge Date: "
+                  b"December 2023\nToday Date: 01 Jan 2025\n\n<|eot_id|><|start_header_id|>user"
+                  b"<|end_header_id|>\n\n")
+        end = b"x<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+        rules = (b"Given the following functions, please respond with a JSON for a function call "
+                 b"with its proper arguments that best answers the given prompt.\n\nRespond in "
+                 b'the format {"name": function name, "parameters": dictionary of argument name '
+                 b"and its value}.Do not use variables.\n\n{\n    \"name\": \"rain\",\n"
+                 b"    \"parameters\": {}\n}\n\n")
+        dated = ["--chat", "-p", "x", "-n", "4", "--chat-template", "llama3.1", "--date",
+                 "01 Jan 2025"]
+        for options, text in (dated, header % b"" + end), \
+                (dated + ["--tools", tools], header % b"Environment: ipython\n" + rules + end):
+            bos = "<|im_start|>".encode()  # of the small vocabulary
+            tokens = ",".join(map(str, self.ids(bos + text, "--special")[0]))
+            self.assertEqual(self.run_json(*options)["ids"],
+                             self.run_json("--tokens", tokens, "-n", "4")["ids"])
+        self.fails("no words for tools", "run", self.m, "--chat", "-p", "x", "--tools", tools)
+        self.misused("need --chat", "run", self.m, "-p", "x", "--tools", tools)
 
     def test_chat(self):
         talk = b"hello\n/stats\n/clear\nhello\n/help\n"

@@ -180,9 +180,12 @@ static void test_splits(void **state)
     expect(v, 0, "!\n(a", "!|\n|(|a");
     vocab_close(v);
 
-    v = splits(NULL); // the default is GPT-2's
-    expect(v, 0, "12345", "1234|5");
-    vocab_close(v);
+    for (int i = 0; i < 2; i++) { // the rule of files that name none: digits in threes, signs apart
+        v = splits(i ? "default" : NULL);
+        expect(v, 0, "12345", "123|4|5");
+        expect(v, 0, "a'LL 's", "a|'|L|L| |'|s");
+        vocab_close(v);
+    }
 
     v = splits("llama-bpe");
     expect(v, 0, "12345 1", "123|4|5| |1");
@@ -192,6 +195,43 @@ static void test_splits(void **state)
     expect(v, 0, "zqz", "z|q|z");
     assert_true(vocab_adds_bos(v));
     expect(v, TOK_ADD_BOS, "1", "\x09|1");
+    vocab_close(v);
+
+    v = splits("smaug-bpe"); // the same words, but no word is taken whole
+    expect(v, 0, "12345 1", "123|4|5| |1");
+    expect(v, 0, "zq", "z|q");
+    assert_false(vocab_adds_bos(v));
+    vocab_close(v);
+
+    v = splits("qwen2");
+    expect(v, 0, "12 x'LL!\n(a", "1|2| |x|'LL|!\n|(a");
+    vocab_close(v);
+
+    v = splits("seed-coder");
+    expect(v, 0, "12'LL!\n(a", "1|2|'LL|!|\n|(a");
+    vocab_close(v);
+
+    v = splits("minicpm5");
+    expect(v, 0, "12345 1x'LL", "123|4|5| |1|x|'LL");
+    vocab_close(v);
+
+    v = splits("tekken"); // a word ends where a capital follows a small letter
+    expect(v, 0, "12x'LLzq!\n(a", "1|2|x|'LL|z|q|!\n|(a");
+    expect(v, 0, "zqLzq", "zq|L|z|q");
+    expect(v, 0, "   a", "  | a");
+    vocab_close(v);
+
+    v = splits("deepseek-llm");
+    expect(v, 0, "1234  a!\n(a's", "1234| | a|!|\n|(|a|'|s");
+    expect(v, 0, "a  ", "a|  ");
+    vocab_close(v);
+
+    v = splits("deepseek-coder");
+    expect(v, 0, "1234  a!\n(a's", "1|2|3|4| | a|!|\n|(|a|'|s");
+    vocab_close(v);
+
+    v = splits("viking");
+    expect(v, 0, "12 a's!\n", "1|2| a|'s|!\n"); // what lies between is one part
     vocab_close(v);
 
     v = splits("llama3"); // tokens that users defined are found always, the longest first
@@ -333,6 +373,56 @@ static void test_long_words(void **state)
         vocab_close(v);
     }
     free(s);
+}
+
+// Of a merge that the file lists twice the first place counts; and a merge is its two halves, not
+// only the text that they make.
+static void test_merge_list(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"a", "b", "c", "ab", "bc", "abc"};
+    static const char *const twice[] = {"a b", "b c", "a b"};
+    static const char *const halves[] = {"b c", "ab c"};
+    for (int i = 0; i < 2; i++) {
+        struct tiny t;
+        tiny_begin(&t, 3);
+        tiny_str(&t, "tokenizer.ggml.model", "gpt2");
+        tiny_strs(&t, "tokenizer.ggml.tokens", words, 6);
+        tiny_strs(&t, "tokenizer.ggml.merges", i ? halves : twice, i ? 2 : 3);
+        struct vocab *v = open_tiny(&t);
+        expect(v, 0, "abc", i ? "a|bc" : "ab|c");
+        vocab_close(v);
+    }
+}
+
+// Keys that only some files have: EOS behind texts, SentencePiece's removal of white space, no
+// space in front; and a token that ends generations whatever type the file gives it.
+static void test_rare_keys(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"<unk>", "<s>", "</s>", "\xe2\x96\x81", "a", "<|im_end|>"};
+    static const float scores[6] = {0, 0, 0, -1, -2, 0};
+    static const int32_t types[6] = {2, 3, 3, 1, 1, 1};
+    for (int i = 0; i < 2; i++) {
+        struct tiny t;
+        tiny_begin(&t, 3);
+        tiny_str(&t, "tokenizer.ggml.model", "llama");
+        tiny_strs(&t, "tokenizer.ggml.tokens", words, 6);
+        tiny_f32s(&t, "tokenizer.ggml.scores", scores, 6);
+        tiny_i32s(&t, "tokenizer.ggml.token_type", types, 6);
+        tiny_bool(&t, "tokenizer.ggml.add_eos_token", i == 1);
+        tiny_bool(&t, "tokenizer.ggml.remove_extra_whitespaces", i == 1);
+        tiny_bool(&t, "tokenizer.ggml.add_space_prefix", i == 1);
+        struct vocab *v = open_tiny(&t);
+        assert_int_equal(vocab_adds_eos(v), i);
+        assert_true(vocab_is_eog(v, 5) && vocab_is_special(v, 5));
+        expect(v, 0, "  a  a ", i ? " |a| |a" : " | |a| | |a| ");
+        expect(v, 0, "   ", i ? "" : " | | ");
+        expect(v, TOK_ADD_BOS | TOK_ADD_EOS, "a", i ? "<s>| |a|</s>" : "<s>|a");
+        expect(v, TOK_ADD_BOS, "a", i ? "<s>| |a" : "<s>|a");
+        expect(v, TOK_SPECIAL, "a<|im_end|>", i ? " |a|<|im_end|>" : "a|<|im_end|>");
+        vocab_close(v);
+    }
 }
 
 static void refused(struct tiny *t, enum err_code code, const char *part)
@@ -498,7 +588,8 @@ int main(void)
         cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_against_oracle),
         cmocka_unit_test(test_long_words),    cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_no_token),      cmocka_unit_test(test_every_prefix),
-        cmocka_unit_test(test_bytes_changed),
+        cmocka_unit_test(test_bytes_changed), cmocka_unit_test(test_rare_keys),
+        cmocka_unit_test(test_merge_list),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(PATH);

@@ -146,13 +146,14 @@ static void test_smollm2_chat(void **state)
 {
     (void)state;
     struct vocab *v = open_or_skip("smollm2");
-    struct chat_message m = {"user", "Hi"};
+    struct chat_message m = {.role = "user", .text = "Hi"};
+    struct vocab_chat_params p = {.add_assistant = true};
     struct err e = {0};
     char *s;
     assert_string_equal(vocab_chat_template(v), "chatml");
     assert_false(vocab_adds_bos(v));
     assert_true(vocab_is_eog(v, 2) && vocab_is_eog(v, 0) && !vocab_is_eog(v, 1));
-    assert_true(vocab_chat(v, NULL, &m, 1, true, &s, &e));
+    assert_true(vocab_chat(v, &p, &m, 1, &s, &e));
     assert_string_equal(s,
                         "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained "
                         "by Hugging Face<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
