@@ -21,8 +21,8 @@ static void print_help(void)
            "Every key and every tensor of a GGUF file (a path, or a model's name in the\n"
            "cache): tables of 80 columns, long values cut; or JSON with the first 8 elements\n"
            "of arrays and the first 512 bytes of texts. Any part of a split model stands for\n"
-           "the whole model. Needs no device; also opens files with weight types that Lectern\n"
-           "cannot run.\n\n"
+           "the whole model. Needs no device; also opens files with weight types that\n"
+           "Lectern cannot run.\n\n"
            "  --json      one JSON object (engine/engine.h, engine_inspect)\n"
            "  --help      this text\n");
 }
