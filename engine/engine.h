@@ -84,7 +84,8 @@ struct chat_message {
 
 // Names of chat formats, for help and sentences.
 #define VOCAB_CHAT_NAMES                                                                           \
-    "llama3.1, llama3, llama2, chatml, zephyr, mistral, vicuna, alpaca, deepseek, deepseek-coder"
+    "llama3.1, llama3, llama2, chatml, zephyr, mistral, vicuna, alpaca, deepseek, deepseek-coder, "     \
+    "deepseek-r1"
 
 struct vocab_chat_params {
     const char *name;     // one of VOCAB_CHAT_NAMES; NULL: the file's own template

@@ -203,6 +203,14 @@ static bool add_call(const struct render *r, const struct chat_message *m, struc
     return true;
 }
 
+static const char *behind_thoughts(const char *text)
+{
+    static const char end[] = "</think>";
+    for (const char *p; (p = strstr(text, end)) != NULL;)
+        text = p + sizeof end - 1;
+    return text;
+}
+
 static bool add_message(const struct render *r, size_t i, const char *system, struct err *e)
 {
     const struct chat_form *f = r->form;
@@ -212,7 +220,7 @@ static bool add_message(const struct render *r, size_t i, const char *system, st
                                    : is_role(m, "system")                   ? &f->system
                                    : is_role(m, "assistant") || f->any_role ? &f->assistant
                                                                             : NULL;
-    if (!turn || (turn == &f->system && f->place != CHAT_SYSTEM_TURN) ||
+    if (!turn || (turn == &f->system && (f->place != CHAT_SYSTEM_TURN || (f->reasons && i))) ||
         (m->call && (!f->dated || turn != &f->assistant)))
         return err_set(e, ERR_ARG,
                        "message %zu: the chat format %s has no place for a message of role '%.20s'"
@@ -227,7 +235,8 @@ static bool add_message(const struct render *r, size_t i, const char *system, st
     } else if (system) {
         add_with_system(r, system, m->text);
     } else {
-        add_text(r, m->text, turn->keeps);
+        add_text(r, f->reasons && turn == &f->assistant ? behind_thoughts(m->text) : m->text,
+                 turn->keeps);
     }
     close_turn(r, turn);
     return true;

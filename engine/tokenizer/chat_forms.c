@@ -13,6 +13,11 @@
 #define IM_OUT(role) "'<|im_start|>" role "\n'+@+'<|im_end|>\n'"
 #define BAR_TURN "<|$|>\n", "", "\n", true, false, false
 #define BAR_OUT(role) "'<|" role "|>\n'+@+eos_token+'\n'"
+#define R1(word) "<\xef\xbd\x9c" word "\xef\xbd\x9c>"
+#define R1_END R1("end\xe2\x96\x81of\xe2\x96\x81sentence")
+#define R1_MUST "'" R1("User") "'+@", "'" R1("Assistant") "'+content+'" R1_END "'"
+#define R1_USER R1("User"), "", "", false, false, false
+#define R1_ASSISTANT R1("Assistant"), R1_END, "", false, false, false
 #define INST_SYSTEM "", "\n\n", "", false, false, true
 
 static const struct chat_form forms[] = {
@@ -159,6 +164,26 @@ static const struct chat_form forms[] = {
      .opening = "Assistant:",
      .bos = true,
      .keeps = true},
+    {.name = "deepseek-r1", // distilled into Llama
+     .must = {R1_MUST},
+     .outs = {"bos_token+ns.system_prompt", "'" R1("Assistant") "<think>\n'"},
+     .user = {R1_USER},
+     .assistant = {R1_ASSISTANT},
+     .system = {"", "", "", false, false, false},
+     .opening = R1("Assistant") "<think>\n",
+     .bos = true,
+     .keeps = true,
+     .reasons = true},
+    {.name = "deepseek-r1", // before it was made to think first
+     .must = {R1_MUST},
+     .outs = {"bos_token+ns.system_prompt", "'" R1("Assistant") "'"},
+     .user = {R1_USER},
+     .assistant = {R1_ASSISTANT},
+     .system = {"", "", "", false, false, false},
+     .opening = R1("Assistant"),
+     .bos = true,
+     .keeps = true,
+     .reasons = true},
 };
 
 const struct chat_form *chat_form_named(const char *name)
@@ -238,6 +263,7 @@ const char *chat_form_like(const char *template)
         {"<<SYS>>", "llama2"},          {"[INST]", "mistral"},
         {"<|assistant|>", "zephyr"},    {"<|EOT|>", "deepseek-coder"},
         {"### Instruction:", "alpaca"}, {"ASSISTANT:", "vicuna"},
+        {R1("User"), "deepseek-r1"},
     };
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
         if (strstr(template, marks[i][0])) return marks[i][1];

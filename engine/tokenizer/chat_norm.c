@@ -9,7 +9,8 @@
 //
 // Comments are left out. White space around tags falls as trim_blocks and lstrip_blocks, which the
 // templates are written for, let it. Branches that need tools are left out: `if tools`, `if
-// message.tool_calls`, `if message.role == 'tool'`, to the next branch of the same `if`.
+// message.tool_calls`, `if message.role == 'tool'` and the like, to the next branch of the same
+// `if`.
 #include "engine/tokenizer/tok.h"
 
 #include <string.h>
@@ -116,6 +117,8 @@ static bool needs_tools(const char *s, size_t size)
         "message['tool_calls']",
         "message['role']=='tool", // also tool_results
         "'tool_calls'in",
+        "ns.is_tool",
+        "message['role']=='assistant'and@isnone",
     };
     while (size && *s == '(')
         s++, size--;

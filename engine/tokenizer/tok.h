@@ -58,6 +58,7 @@ struct chat_form { // chat_forms.c
     bool bos, keeps;                          // chosen by name: BOS first, texts not stripped
     bool in_turn;                             // user and assistant must take turns
     bool any_role, dated;
+    bool reasons; // thoughts before </think> are dropped; a system message stands first only
 };
 
 struct tok_chat {                 // what the file's template is

@@ -205,16 +205,18 @@ static void test_tools(void **state)
                           "user") "Given the following functions, please respond with a JSON for a "
                                   "function call "
                                   "with its proper arguments that best answers the given "
-                                  "prompt.\n\n" TOOLS_TEXT
-                                  "Rain?<|eot_id|>" HEADER("assistant") "{\"name\": \"w\", "
-                                                                        "\"parameters\": {\"a\": "
-                                                                        "[1, \"\xc3\xbc\"], \"b\": "
-                                                                        "{}}}<|eot_id|>" HEADER(
-                                                                            "ipython") "\"{"
-                                                                                       "\\\"mm\\\":"
-                                                                                       " 3}\\n\"<|"
-                                                                                       "eot_id|"
-                                                                                       ">" HEADER("ipython") "\"\xc3\xbc\"<|eot_id|>");
+                                  "prompt.\n\n" TOOLS_TEXT "Rain?<|eot_id|>" HEADER(
+                                      "assistant") "{\"name\": \"w\", "
+                                                   "\"parameters\": {\"a\": "
+                                                   "[1, \"\xc3\xbc\"], \"b\": "
+                                                   "{}}}<|eot_id|>" HEADER(
+                                                       "ipython") "\"{"
+                                                                  "\\\"mm\\\":"
+                                                                  " 3}\\n\"<|"
+                                                                  "eot_id|"
+                                                                  ">" HEADER(
+                                                                      "ipython") "\"\xc3\xbc\"<|"
+                                                                                 "eot_id|>");
     p.tools_in_system = true;
     expect_with(v, &p, talk, 2,
                 "<s>" HEADER("system") "Environment: ipython\nCutting Knowledge Date: December "
@@ -334,6 +336,40 @@ static void test_line_formats(void **state)
                   "<s>User: Bye\n\nAssistant:");
 }
 
+// DeepSeek's distilled models: what was thought is not said again.
+static void test_reasons(void **state)
+{
+    (void)state;
+#define R1(word) "<\xef\xbd\x9c" word "\xef\xbd\x9c>"
+#define R1_END R1("end\xe2\x96\x81of\xe2\x96\x81sentence")
+#define R1_TEMPLATE                                                                                \
+    "{%- endfor -%}{{bos_token}}{{ns.system_prompt}}\n{%- for message in messages -%}\n  {%- if "  \
+    "message['role'] == 'user' -%}{{'" R1(                                                         \
+        "User") "' + message['content']}}{%- endif -%}\n  {%- "                                    \
+                "if message['role'] == 'assistant' and message['content'] is none "                \
+                "-%}{{'calls'}}{%- endif -%}"                                                      \
+                "\n  {%- if ns.is_tool -%}{{'outputs'}}{%- else -%}{{'" R1(                        \
+                    "Assistant") "' + content + '" R1_END                                          \
+                                 "'}}\n  {%- endif -%}\n{%- if add_generation_prompt and not "     \
+                                 "ns.is_tool -%}{{'" R1("Assistant")
+    static const struct chat_message thought[] = {
+        {.role = "user", .text = " Hi "},
+        {.role = "assistant", .text = "<think>a</think>b</think>\n\nHello"},
+        {.role = "system", .text = "late"},
+    };
+    struct vocab_chat_params p = {0};
+    expect_format(R1_TEMPLATE "'}}{% endif %}", "deepseek-r1",
+                  "<s> Be brief.\n" R1("User") " Hi \n" R1("Assistant") "Hello\xc2\xa0" R1_END R1(
+                      "User") "Bye",
+                  "<s>" R1("User") "Bye" R1("Assistant"));
+    expect_format(R1_TEMPLATE "<think>\\n'}}{% endif %}", "deepseek-r1", NULL,
+                  "<s>" R1("User") "Bye" R1("Assistant") "<think>\n");
+    struct vocab *v = with_template(R1_TEMPLATE "'}}{% endif %}");
+    expect_with(v, &p, thought, 2, "<s>" R1("User") " Hi " R1("Assistant") "\n\nHello" R1_END);
+    refused(v, &p, thought, 3, ERR_ARG, "no place for a message of role 'system'");
+    vocab_close(v);
+}
+
 // A template that is only alike is not taken for the one it resembles.
 static void test_alike(void **state)
 {
@@ -390,7 +426,7 @@ static void test_names(void **state)
         assert_non_null(strstr(got, "Be brief."));
         free(got);
     }
-    assert_int_equal(n, 10);
+    assert_int_equal(n, 11);
     vocab_close(v);
 }
 
@@ -400,8 +436,9 @@ int main(void)
         cmocka_unit_test(test_chatml),       cmocka_unit_test(test_llama3),
         cmocka_unit_test(test_llama31),      cmocka_unit_test(test_tools),
         cmocka_unit_test(test_llama2),       cmocka_unit_test(test_mistral),
-        cmocka_unit_test(test_line_formats), cmocka_unit_test(test_alike),
-        cmocka_unit_test(test_none),         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_line_formats), cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_alike),        cmocka_unit_test(test_none),
+        cmocka_unit_test(test_names),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(PATH);
