@@ -1,4 +1,5 @@
 #include "app/options.h"
+#include "app/layout.h"
 #include "base/file.h"
 #include "evals/eval.h"
 
@@ -6,11 +7,62 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void print_notes(void *ctx, const struct engine_layout *l)
+{
+    struct app_engine *a = ctx;
+    struct text t = {0};
+    layout_notes(l, &t);
+    if (t.data && a->progress.enabled) fputs(t.data, stderr);
+    text_free(&t);
+}
+
 void app_engine_init(struct app_engine *a)
 {
     memset(a, 0, sizeof *a);
     progress_init(&a->progress, true);
     a->p.progress = &a->progress;
+    a->p.on_layout = print_notes;
+    a->p.on_layout_ctx = a;
+}
+
+// "4G", "1.5g", "900M"; units of 1024, none: bytes.
+static bool parse_size(const char *text, size_t n, uint64_t *out)
+{
+    char number[32], *end;
+    if (!n || n >= sizeof number) return false;
+    memcpy(number, text, n);
+    number[n] = '\0';
+    double v = strtod(number, &end);
+    double unit = *end == 'G' || *end == 'g'   ? 0x1p30
+                  : *end == 'M' || *end == 'm' ? 0x1p20
+                  : *end == 'K' || *end == 'k' ? 0x1p10
+                                               : 1;
+    if (end == number || (unit > 1 ? end[1] : *end) || !(v > 0 && v * unit < 0x1p60)) return false;
+    *out = (uint64_t)(v * unit);
+    return true;
+}
+
+static bool max_vram(struct app_engine *a, const char *arg, struct err *e)
+{
+    uint32_t n = 0;
+    for (const char *p = arg; p; n++) {
+        const char *comma = strchr(p, ',');
+        size_t size = comma ? (size_t)(comma - p) : strlen(p);
+        if (n == ENGINE_MAX_DEVICES || !parse_size(p, size, &a->p.max_bytes[n]))
+            return err_set(e, ERR_ARG,
+                           "--max-vram is a size as 4G or 900M, or several with commas between, "
+                           "not '%s'",
+                           arg);
+        p = comma ? comma + 1 : NULL;
+    }
+    return true;
+}
+
+static bool set_plan(struct app_engine *a, const char *arg, struct err *e)
+{
+    a->plan = arg ? PLAN_JSON : PLAN_TABLE;
+    return !arg || !strcmp(arg, "json") ||
+           err_set(e, ERR_ARG, "--plan is alone or --plan=json, not --plan=%s", arg);
 }
 
 // FILE or FILE:SCALE. A colon may be part of a file's name: only a number behind the last one is a
@@ -56,6 +108,8 @@ bool app_engine_option(struct app_engine *a, int c, const char *arg, struct err 
     case OPT_VALIDATE: a->p.validate = true; return true;
     case OPT_QUIET: a->progress.enabled = false; return true;
     case OPT_LORA: return add_lora(a, arg, e);
+    case OPT_MAX_VRAM: return max_vram(a, arg, e);
+    case OPT_PLAN: return set_plan(a, arg, e);
     case OPT_KV:
         for (a->p.kv = 0; a->p.kv < ENGINE_N_KV; a->p.kv++)
             if (!strcmp(arg, engine_kv_name(a->p.kv))) return true;
@@ -64,12 +118,28 @@ bool app_engine_option(struct app_engine *a, int c, const char *arg, struct err 
     }
 }
 
+static bool print_plan(struct app_engine *a, struct err *e)
+{
+    struct engine_layout l;
+    struct text t = {0};
+    if (!engine_lay_out(&a->p, &l, e)) return false;
+    (a->plan == PLAN_JSON ? layout_json : layout_table)(&l, &t);
+    bool ok = !t.failed || err_nomem(e, "the plan", t.size);
+    if (ok) fwrite(t.data, 1, t.size, stdout);
+    text_free(&t);
+    return ok && app_flush(e);
+}
+
 bool app_engine_open(struct app_engine *a, const char *model, struct engine **out, struct err *e)
 {
     *out = NULL;
     if (!app_model_path(model, a->path, sizeof a->path, e)) return false;
     a->p.model_path = a->path;
     a->p.loras = a->loras;
+    if (a->plan != PLAN_NO) {
+        if (!print_plan(a, e)) return false;
+        exit(APP_OK);
+    }
     if (!engine_open(&a->p, out, e)) return false;
     const char *warning = engine_info(*out)->warning;
     if (*warning) fprintf(stderr, "lectern: warning: %s\n", warning);

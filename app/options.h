@@ -15,6 +15,8 @@ enum { // beyond every character
     OPT_VALIDATE,
     OPT_QUIET,
     OPT_LORA,
+    OPT_MAX_VRAM,
+    OPT_PLAN,
     OPT_GREEDY,
     OPT_TEMP,
     OPT_TOP_K,
@@ -29,12 +31,18 @@ enum { // beyond every character
         {"kv", required_argument, NULL, OPT_KV}, {"batch", required_argument, NULL, OPT_BATCH},    \
         {"validate", no_argument, NULL, OPT_VALIDATE}, {"quiet", no_argument, NULL, OPT_QUIET},    \
         {"lora", required_argument, NULL, OPT_LORA},                                               \
+        {"max-vram", required_argument, NULL, OPT_MAX_VRAM},                                       \
+        {"plan", optional_argument, NULL, OPT_PLAN},                                               \
     {                                                                                              \
         "help", no_argument, NULL, 'h'                                                             \
     }
 
 #define APP_ENGINE_HELP                                                                            \
-    "  --device D      Vulkan device: a number or part of its name (lectern devices)\n"            \
+    "  --device D      Vulkan device: a number or part of its name (lectern devices);\n"           \
+    "                  D,D,... shares the layers over several\n"                                   \
+    "  --max-vram S    most memory to take on it, as 4G or 900M; S,S,... for several\n"            \
+    "                  (default: what is free); layers beyond are streamed from disk\n"            \
+    "  --plan[=json]   print what would lie where, byte for byte, and end\n"                       \
     "  --ctx N         positions of context (default: the model's, at most 4096)\n"                \
     "  --kv TYPE       of the key/value cache: f16 (default), f32, q8_0 or q4_0\n"                 \
     "  --batch N       most tokens computed at once (default 512)\n"                               \
@@ -59,6 +67,7 @@ enum { APP_MAX_LORAS = 8, APP_LORA_PATH = 1024 };
 struct app_engine {
     struct engine_params p;
     struct progress progress;
+    enum { PLAN_NO, PLAN_TABLE, PLAN_JSON } plan;
     char path[4096];
     struct engine_lora loras[APP_MAX_LORAS];
     char lora_paths[APP_MAX_LORAS][APP_LORA_PATH];
@@ -71,7 +80,8 @@ bool app_engine_option(struct app_engine *a, int c, const char *arg, struct err 
 // The same for APP_SAMPLING_OPTIONS; *taken tells whether c was one of them.
 bool app_sampling_option(struct sampler_params *s, int c, const char *arg, bool *taken,
                          struct err *e);
-// Resolves the model's name (NULL: the default) and opens it.
+// Resolves the model's name (NULL: the default) and opens it. With --plan it prints the plan and
+// ends the program.
 bool app_engine_open(struct app_engine *a, const char *model, struct engine **out, struct err *e);
 
 // The same with as many sequences as the harness likes (EVAL_ENGINE_SEQS: the shared shots and

@@ -195,6 +195,14 @@ static void lower_budget(struct place_stage *s, uint64_t given)
     s->budget = given > wanted / 2 ? size_min(given, wanted / 20 * 19) : wanted / 5 * 4;
 }
 
+static uint32_t resident(const struct engine_layout *l)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < l->n_devices; i++)
+        n += l->device[i].n_resident;
+    return n;
+}
+
 // Takes memory as the layout says, a smaller layout where a device refuses.
 static bool allocate_all(struct engine *g, const struct engine_params *p, struct err *e)
 {
@@ -204,7 +212,7 @@ static bool allocate_all(struct engine *g, const struct engine_params *p, struct
             struct engine_layout l;
             layout_describe(&g->place, &l);
             l.refused = refused;
-            layout_estimate(g, &l);
+            if (resident(&l) < l.n_layers) layout_estimate(g, &l); // else nobody waits for it
             p->on_layout(p->on_layout_ctx, &l);
         }
         const struct kv_pages *sizes = &g->place.pages;

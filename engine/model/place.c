@@ -217,10 +217,10 @@ static bool too_large(const struct place *p, struct err *e)
         const struct place_stage *s = &p->stage[i];
         if (place_stage_bytes(s) <= s->budget) continue;
         return err_set(e, ERR_MEMORY,
-                       "%s has %.1f GiB for this model; with every layer streamed, %u positions and "
-                       "%u tokens a batch it needs %.1f: use a smaller model or quantization",
-                       s->gpu->caps.name, (double)s->budget / 0x1p30, p->p.n_ctx, p->p.n_batch,
-                       (double)place_stage_bytes(s) / 0x1p30);
+                       "%s has %llu MiB for this model, but with every layer streamed, %u positions "
+                       "and batches of %u it needs %llu: use a smaller model or quantization",
+                       s->gpu->caps.name, (unsigned long long)s->budget >> 20, p->p.n_ctx,
+                       p->p.n_batch, (unsigned long long)(place_stage_bytes(s) >> 20) + 1);
     }
     return err_set(e, ERR_MEMORY, "the model does not fit");
 }

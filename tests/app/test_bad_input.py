@@ -211,9 +211,9 @@ class Devices(cli.Case):
 class Memory(cli.Case):
     def test_context_too_large(self):
         m = self.model("m.gguf", "ctx=256", "embd=512", "heads=8", "layers=4", "ff=64")
-        r = self.call("run", m, "-p", "x", "--ctx", "1048576")
-        self.assertEqual(r.status, 1, r)
-        self.assert_sentence(r, "--ctx")
+        r = self.ok("run", m, "-p", "x", "-n", "1", "--ctx", "1048576", "--max-vram", "64M")
+        self.assertRegex(r.err, r"The context is \d+ positions, so that the model fits")
+        self.fails("smaller model", "run", m, "-p", "x", "--max-vram", "1M")
 
     def test_little_address_space(self):
         """A sentence or a success, wherever the allocation is that fails.
