@@ -25,9 +25,9 @@ static void print_help(void)
            "Talk to a model. An empty line or ^D ends it; ^C stops an answer.\n\n" APP_CHAT_HELP
            "  -n N            most new tokens an answer (default 512)\n" APP_SAMPLING_HELP
            "                  (default: --temp 0.7 --top-p 0.95)\n" APP_ENGINE_HELP
-           "\nWhen the context is full, its beginning (the system message) stays, the older half\n"
-           "of the rest is forgotten, and the answer goes on. The rows that are left are moved,\n"
-           "not computed anew: what follows is an approximation.\n"
+           "\nWhen the context is full, its beginning (the system message) stays, the older\n"
+           "half of the rest is forgotten, and the answer goes on. The cached rows that are\n"
+           "left are moved, not computed anew: what follows is an approximation.\n"
            "\nIn the conversation: /clear forgets it, /stats prints the speed of the last\n"
            "answer, /tool TEXT answers a call of a function, /help lists this.\n");
 }

@@ -28,8 +28,9 @@ static void print_help(void)
            "  --tokens 1,5,7  token ids instead of a prompt\n"
            "  -n N            most new tokens (default 256)\n" APP_SAMPLING_HELP
            "  --ignore-eos    go on behind an end-of-text token\n"
-           "  --shift         go on when the context is full: its first 32 positions stay, the\n"
-           "                  older half of the rest is forgotten; what follows is approximate\n"
+           "  --shift         go on when the context is full: its first 32 positions stay,\n"
+           "                  the older half of the rest is forgotten; what follows is\n"
+           "                  approximate\n"
            "  --json          {\"ids\", \"text\", \"timings\"} when it is done\n" APP_ENGINE_HELP);
 }
 

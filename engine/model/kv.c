@@ -243,9 +243,9 @@ bool kv_store_bytes(struct gpu *gpu, const struct kv_params *p, uint64_t *bytes,
 {
     struct kv_store s = {.gpu = gpu, .kv_dim = (uint32_t)size_align(p->head_dim, 64)};
     if (!choose_parts(&s, p, (uint64_t)p->pages->n_pages * KV_PAGE, e)) return false;
-    *bytes = (uint64_t)p->n_layers * s.n_parts *
-                 gpu_buf_bytes(gpu, 2 * kv_bytes(p->type, s.v_base)) +
-             gpu_buf_bytes(gpu, table_bytes(p->pages)) + gpu_buf_bytes(gpu, 4ull * p->head_dim);
+    *bytes =
+        (uint64_t)p->n_layers * s.n_parts * gpu_buf_bytes(gpu, 2 * kv_bytes(p->type, s.v_base)) +
+        gpu_buf_bytes(gpu, table_bytes(p->pages)) + gpu_buf_bytes(gpu, 4ull * p->head_dim);
     return true;
 }
 

@@ -51,6 +51,6 @@ void engine_plan(const struct engine_device *d, struct engine_plan *p)
     if (n_batch + 4 > most) n_batch = most > 5 ? most - 4 : 1;
     uint64_t n_cells = (p->n_seqs ? p->n_seqs : 1) * n_ctx;
     p->kv_head_bytes = 2 * kv_bytes((uint32_t)p->kv, n_cells * kv_dim);
-    p->kv_bytes = (uint64_t)p->n_layers * p->n_kv_heads * p->kv_head_bytes + n_cells / KV_PAGE * 16 + 4ull * p->head_dim;
-    p->scratch_bytes = scratch_bytes(p, n_batch);
+    p->kv_bytes = (uint64_t)p->n_layers * p->n_kv_heads * p->kv_head_bytes;
+    p->scratch_bytes = scratch_bytes(p, n_batch) + n_cells / KV_PAGE * 16 + 4ull * p->head_dim;
 }

@@ -48,10 +48,8 @@ bool engine_seq_shift(struct engine *g, uint32_t seq, uint32_t keep, uint32_t dr
     if (!check_seq(g, seq, e)) return false;
     size_t first = size_div_up(keep, KV_PAGE), n = size_div_up(drop, KV_PAGE), n_copies;
     if ((first + n) * KV_PAGE > g->pages.len[seq])
-        return err_set(e, ERR_ARG,
-                       "sequence %u has %u positions: no %zu behind the first %zu",
-                       seq, g->pages.len[seq], n * KV_PAGE,
-                       first * KV_PAGE);
+        return err_set(e, ERR_ARG, "sequence %u has %u positions: no %zu behind the first %zu", seq,
+                       g->pages.len[seq], n * KV_PAGE, first * KV_PAGE);
     if (!n) return true;
     if (!kv_pages_cut(&g->pages, seq, (uint32_t)first, (uint32_t)n, g->copies, &n_copies, e))
         return false;
@@ -118,7 +116,7 @@ static void next_pass(struct engine *g, const struct engine_item *items, size_t 
             if (it->want == LOGITS_ALL || (it->want == LOGITS_LAST && last))
                 g->rows[p->n_rows++] = p->n_tokens;
             g->ids[p->n_tokens] = (uint32_t)it->tokens[at->token + i];
-            g->tokens[p->n_tokens++] = 
+            g->tokens[p->n_tokens++] =
                 (struct pass_token){kv_pages_cell(pages, it->seq, start + i), start + i};
         }
         at->token += n;
