@@ -356,6 +356,7 @@ int cmd_chat(int argc, char **argv)
     struct err e = {0};
     const char *model;
     app_engine_init(&c.engine);
+    c.engine.p.pass_progress = &c.engine.pass;
     for (int k; (k = getopt_long(argc, argv, ":n:h", long_options, NULL)) != -1;) {
         if (k == 'h') {
             print_help();

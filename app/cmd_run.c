@@ -200,6 +200,7 @@ int cmd_run(int argc, char **argv)
     struct tokens prompt = {0};
     bool help = false;
     app_engine_init(&o.engine);
+    o.engine.p.pass_progress = &o.engine.pass;
     int status = parse(&o, &prompt, &help, argc, argv);
     if (status == APP_OK && !help && !run(&o, &prompt, &e)) status = app_fail(&e);
     tokens_free(&prompt);

@@ -20,6 +20,7 @@ void app_engine_init(struct app_engine *a)
 {
     memset(a, 0, sizeof *a);
     progress_init(&a->progress, true);
+    progress_init(&a->pass, true);
     a->p.progress = &a->progress;
     a->p.on_layout = print_notes;
     a->p.on_layout_ctx = a;
@@ -106,7 +107,7 @@ bool app_engine_option(struct app_engine *a, int c, const char *arg, struct err 
     case OPT_CTX: return app_parse_u32("--ctx", arg, 32, 1 << 20, &a->p.n_ctx, e);
     case OPT_BATCH: return app_parse_u32("--batch", arg, 1, 8192, &a->p.n_batch, e);
     case OPT_VALIDATE: a->p.validate = true; return true;
-    case OPT_QUIET: a->progress.enabled = false; return true;
+    case OPT_QUIET: a->progress.enabled = a->pass.enabled = false; return true;
     case OPT_LORA: return add_lora(a, arg, e);
     case OPT_MAX_VRAM: return max_vram(a, arg, e);
     case OPT_PLAN: return set_plan(a, arg, e);

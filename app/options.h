@@ -66,7 +66,7 @@ enum { APP_MAX_LORAS = 8, APP_LORA_PATH = 1024 };
 
 struct app_engine {
     struct engine_params p;
-    struct progress progress;
+    struct progress progress, pass;
     enum { PLAN_NO, PLAN_TABLE, PLAN_JSON } plan;
     char path[4096];
     struct engine_lora loras[APP_MAX_LORAS];

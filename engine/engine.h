@@ -187,7 +187,8 @@ struct engine_params {
     const struct engine_lora *loras; // [n_loras] summed; read during engine_open only
     uint32_t n_loras;
     bool validate;       // Khronos validation layer; any message fails the call that caused it
-    struct progress *progress; // may be NULL
+    struct progress *progress; // of engine_open, may be NULL
+    struct progress *pass_progress; // of prompts that take more than a second, may be NULL
 };
 
 struct engine_info {

@@ -278,6 +278,7 @@ static bool prepare(struct engine *g, const struct engine_params *p,
         .n_seqs = p->n_seqs ? p->n_seqs : 1,
         .n_batch = p->n_batch ? p->n_batch : 512,
         .kv_type = (uint32_t)p->kv,
+        .progress = p->pass_progress,
     };
     g->place.lora = (struct lora_params){p->loras, p->n_loras};
     engine_describe_device(&g->stages[0].gpu.caps, &g->device);

@@ -276,10 +276,22 @@ static bool run_shape(struct forward *f, const struct shape *s, struct err *e)
     return true;
 }
 
+// A bar once a prompt has taken a second.
+static void show_progress(struct progress *bar, double start, uint32_t done, uint32_t n_layers,
+                          bool *shown)
+{
+    if (!bar || clock_s() - start < 1) return;
+    if (!*shown) progress_begin(bar, "Prompt", n_layers);
+    *shown = true;
+    progress_update(bar, done, NULL);
+}
+
 static bool run_layers(struct forward *f, const struct pass *p, uint32_t n_rows, struct err *e)
 {
     const struct weights *w = f->weights;
     uint32_t step = layers_at_once(f, p->n_tokens), at = 0;
+    double start = clock_s();
+    bool shown = false, ok = true;
     struct shape s;
     do {
         uint32_t n = at < w->n_resident ? w->n_resident - at : w->n_layers - at ? 1 : 0;
@@ -294,9 +306,11 @@ static bool run_layers(struct forward *f, const struct pass *p, uint32_t n_rows,
         at += s.n_layers;
         s.output = at == w->n_layers && f->scratch[SCRATCH_OUT].buffer;
         s.n_rows = at == w->n_layers ? n_rows : 0;
-        if (!run_shape(f, &s, e)) return false;
-    } while (at < w->n_layers);
-    return true;
+        ok = run_shape(f, &s, e);
+        if (p->n_tokens > 1) show_progress(f->p.progress, start, at, w->n_layers, &shown);
+    } while (ok && at < w->n_layers);
+    if (shown) progress_end(f->p.progress);
+    return ok;
 }
 
 bool forward_run(struct forward *f, const struct pass *p, struct err *e)

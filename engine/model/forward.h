@@ -7,6 +7,7 @@
 #ifndef LECTERN_FORWARD_H
 #define LECTERN_FORWARD_H
 
+#include "base/progress.h"
 #include "engine/kernels/kernels.h"
 #include "engine/model/config.h"
 #include "engine/model/kv.h"
@@ -21,6 +22,7 @@ struct forward_params {
     uint32_t n_batch; // most tokens that scratch holds
     uint32_t n_pass;  // most tokens of a pass, a multiple of n_batch
     uint32_t kv_type; // KV_F16 ...
+    struct progress *progress; // of prompts that take more than a second; may be NULL
 };
 
 struct pass_token {
