@@ -36,15 +36,20 @@ static void put_time(struct text *t, double s)
 
 // ------------------------------------------------------------------------------------- notes
 
+static void put_smaller(struct text *t, const struct engine_layout *l)
+{
+    if (l->smaller_batch)
+        text_printf(t, "Batches are %u tokens, so that the model fits.\n", l->n_batch);
+    if (l->smaller_ctx)
+        text_printf(t, "The context is %u positions, so that the model fits.\n", l->n_ctx);
+}
+
 void layout_notes(const struct engine_layout *l, struct text *out)
 {
     uint32_t n = streamed_layers(l);
     if (l->refused)
         text_puts(out, "The device refused memory that it had promised; trying with less.\n");
-    if (l->smaller_batch)
-        text_printf(out, "Batches are %u tokens, so that the model fits.\n", l->n_batch);
-    if (l->smaller_ctx)
-        text_printf(out, "The context is %u positions, so that the model fits.\n", l->n_ctx);
+    put_smaller(out, l);
     if (!n) return;
     text_printf(out, "%u of %u layers do not fit: %.1f GiB are read from the file for every token",
                 n, l->n_layers, gib(streamed_bytes(l)));
@@ -94,6 +99,7 @@ void layout_table(const struct engine_layout *l, struct text *out)
     text_puts(out, "\n");
     for (uint32_t i = 0; i < l->n_devices; i++)
         put_device(out, l, i);
+    put_smaller(out, l);
     if (l->token_s <= 0) return;
     text_puts(out, "a token    about ");
     put_time(out, l->token_s);
@@ -103,10 +109,6 @@ void layout_table(const struct engine_layout *l, struct text *out)
         text_printf(out, ",\n           file at %.1f GB/s (measured: a piece read and repacked)",
                     l->stream_bytes_s / 1e9);
     text_puts(out, "\n");
-    struct text notes = {0};
-    layout_notes(l, &notes);
-    if (notes.data && (l->smaller_batch || l->smaller_ctx)) text_add(out, notes.data, notes.size);
-    text_free(&notes);
 }
 
 // -------------------------------------------------------------------------------------- JSON
