@@ -103,20 +103,28 @@ static void print_summary(const cJSON *hw)
 {
     const cJSON *m = cJSON_GetObjectItemCaseSensitive(hw, "measured"), *row;
     const cJSON *model = cJSON_GetObjectItemCaseSensitive(hw, "model");
-    int fits = 0, rows = 0;
+    int fits = 0, streamed = 0, rows = 0;
     cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(hw, "fits"))
     {
         rows++;
-        fits += strcmp(json_string_or(row, "verdict", ""), "larger than memory") != 0;
+        fits += !strncmp(json_string_or(row, "verdict", ""), "fits", 4);
+        streamed += !strcmp(json_string_or(row, "verdict", ""), "streamed");
     }
+    double layers = json_number_or(model, "n_layers", 0);
+    double resident = json_number_or(model, "n_resident", layers);
     printf("\nmeasured with %.60s\n", json_string_or(model, "name", "a model"));
+    if (resident < layers)
+        printf("    %.0f of %.0f layers in memory, the others read from the file for every token\n",
+               resident, layers);
     printf("    prefill  %.1f tok/s (%.0f tokens)\n", json_number_or(m, "prefill_tok_s", 0),
            json_number_or(m, "prefill_tokens", 0));
     printf("    decode   %.1f tok/s (%.1f to %.1f)\n", json_number_or(m, "decode_tok_s", 0),
            json_number_or(m, "decode_tok_s_low", 0), json_number_or(m, "decode_tok_s_high", 0));
     printf("    matvec   %.2f GB/s\n", json_number_or(m, "matvec_gb_s", 0));
-    printf("    budget   %.1f GiB: %d of %d Llamas (size x quantization) fit\n",
+    printf("    budget   %.1f GiB: %d of %d Llamas (size x quantization) fit",
            json_number_or(hw, "memory_budget_bytes", 0) / 0x1p30, fits, rows);
+    if (streamed) printf(",\n             %d more run with layers read from the file", streamed);
+    putchar('\n');
 }
 
 static bool measure(struct request *r, struct err *e)

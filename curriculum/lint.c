@@ -288,13 +288,14 @@ static bool one_of(const char *word, const char *const *list, size_t n)
 
 static bool lint_machine(const cJSON *plan, struct err *e)
 {
-    static const char *const verdicts[] = {"fits", "fits with less context", "larger than memory"};
+    static const char *const verdicts[] = {"fits", "fits with less context", "streamed",
+                                           "larger than memory"};
     static const char *const bases[] = {"measured",  "exact",    "modelled",
                                         "published", "reported", "not measured"};
     const cJSON *r, *m = get(plan, "machine");
     cJSON_ArrayForEach(r, get(m, "table"))
     {
-        if (!one_of(json_string_or(r, "verdict", ""), verdicts, 3))
+        if (!one_of(json_string_or(r, "verdict", ""), verdicts, 4))
             return err_set(e, ERR_INTERNAL, "plan: %s has no verdict in words",
                            json_string_or(r, "model", "a model"));
         if (!one_of(json_string_or(r, "basis", ""), bases, 6))

@@ -41,7 +41,7 @@ static bool candidate(const struct build *b, const struct fit_row *r)
     const cJSON *pick = cJSON_GetObjectItemCaseSensitive(b->common, "pick");
     if (!r->has_speed || r->decode_tok_s < b->effects.min_tok_s) return false;
     if (strcmp(r->verdict, "fits") != 0 && r->max_ctx < 2048) return false;
-    if (!strcmp(r->verdict, "larger than memory")) return false;
+    if (strncmp(r->verdict, "fits", 4) != 0) return false;
     return place_in(cJSON_GetObjectItemCaseSensitive(pick, "families"), r->family) >= 0 &&
            place_in(cJSON_GetObjectItemCaseSensitive(pick, "quants"), r->quant) >= 0;
 }
@@ -113,7 +113,7 @@ static void fit_entry(struct build *b, cJSON *table, const struct fit_row *r)
     put_num(b, o, "total_gib", two_decimals(r->total_bytes / GIB));
     put_num(b, o, "n_ctx", r->n_ctx);
     put_str(b, o, "verdict", r->verdict);
-    bool speed = r->has_speed && strcmp(r->verdict, "larger than memory") != 0;
+    bool speed = r->has_speed && !strncmp(r->verdict, "fits", 4);
     if (speed)
         put_num(b, o, "decode_tok_s", two_decimals(r->decode_tok_s));
     else

@@ -148,7 +148,8 @@ static void speed_facts(struct facts *f, const cJSON *m, const cJSON *model)
 
 bool measure_fit_row(const cJSON *row, int i, struct fit_row *out, struct err *e)
 {
-    static const char *const verdicts[3] = {"fits", "fits with less context", "larger than memory"};
+    static const char *const verdicts[] = {"fits", "fits with less context", "streamed",
+                                           "larger than memory"};
     char where[64];
     snprintf(where, sizeof where, "hardware.json: fits[%d]", i);
     *out = (struct fit_row){0};
@@ -166,7 +167,7 @@ bool measure_fit_row(const cJSON *row, int i, struct fit_row *out, struct err *e
     out->decode_tok_s = positive(row, "decode_tok_s");
     out->has_speed = out->decode_tok_s > 0;
     out->decode_basis = json_string_or(row, "decode_basis", "modelled");
-    for (int v = 0; v < 3; v++)
+    for (size_t v = 0; v < sizeof verdicts / sizeof verdicts[0]; v++)
         if (!strcmp(verdicts[v], out->verdict)) return true;
     return err_set(e, ERR_FORMAT,
                    "%s: \"%.40s\" is not a verdict; make the file again with "
@@ -205,7 +206,7 @@ static bool fit_facts(struct build *b, struct err *e)
     {
         struct fit_row r;
         if (!measure_fit_row(row, i++, &r, e)) return false;
-        bool fit = strcmp(r.verdict, "larger than memory") != 0;
+        bool fit = !strncmp(r.verdict, "fits", 4);
         total++;
         usable += fit && r.decode_tok_s >= 3 && !strncmp(r.family, "Llama ", 6);
         if (fit && r.n_params > largest && in_table(b, &r)) {

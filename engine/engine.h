@@ -264,16 +264,18 @@ bool engine_matvec_speed(struct engine *g, uint32_t runs, double *bytes, double 
 // that is not known.
 uint64_t engine_matrix_bytes(const char *type, uint64_t n_rows, uint64_t n_cols);
 
+enum { ENGINE_PLAN_TYPES = 8 };
+
 struct engine_plan { // first the shape, then what it takes
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab;
-    uint32_t n_ctx, n_seqs, n_batch; // 0: as in engine_params
+    uint32_t n_ctx, n_seqs, n_batch; // 0: 4,096 positions, 1, 512
     enum engine_kv kv;
-    uint64_t kv_bytes, kv_head_bytes; // head: of a layer, must not pass max_buffer_range
-    uint64_t scratch_bytes; // at most, with every form of activations
+    const char *types[ENGINE_PLAN_TYPES]; // GGUF types of the matrices, NULL behind the last: they
+                                          // decide what scratch holds; none: as if all were there
+    uint64_t kv_bytes, scratch_bytes; // as they are asked for: a driver may round each buffer up
 };
-void engine_plan(const struct engine_device *d, struct engine_plan *p);
-// The largest buffer of weights that kernels can read on this device.
-uint64_t engine_max_matrix_bytes(const struct engine_device *d);
+// False where kernels cannot see a cache of this context.
+bool engine_plan(const struct engine_device *d, struct engine_plan *p);
 
 // ------------------------------------------------------------------------------- what a file holds
 

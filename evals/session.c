@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "engine/engine.h"
 #include "evals/select.h"
 
 #include <errno.h>
@@ -31,7 +32,7 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static bool fingerprint(const char *path, char out[SHA256_HEX_SIZE], struct err *e)
+static bool file_fingerprint(const char *path, char out[SHA256_HEX_SIZE], struct err *e)
 {
     enum { PART = 4 << 20 };
     struct text t = {0};
@@ -52,6 +53,28 @@ static bool fingerprint(const char *path, char out[SHA256_HEX_SIZE], struct err 
     fclose(f);
     free(buf);
     text_free(&t);
+    return ok;
+}
+
+// Of a model in several files: of the fingerprints of all of them.
+static bool fingerprint(const char *path, char out[SHA256_HEX_SIZE], struct err *e)
+{
+    cJSON *model;
+    const cJSON *shards, *it;
+    struct text all = {0};
+    if (!engine_inspect(path, &model, e)) return false;
+    shards = cJSON_GetObjectItemCaseSensitive(model, "shards");
+    bool ok = shards || file_fingerprint(path, out, e);
+    cJSON_ArrayForEach(it, shards)
+    {
+        ok = ok && file_fingerprint(json_string_or(it, "path", ""), out, e);
+        text_puts(&all, out);
+    }
+    if (ok && shards)
+        ok = (!all.failed || err_nomem(e, path, all.cap)) &&
+             sha256_hex(all.data, all.size, out, e);
+    text_free(&all);
+    cJSON_Delete(model);
     return ok;
 }
 

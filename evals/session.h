@@ -15,7 +15,8 @@ struct session {
 // Loads the sets and makes the logs, or finds those of the run to go on with (params.resume).
 // A results.json of an earlier run is kept under results_TIME.json. m->fingerprint is filled here:
 // SHA-256 of the file's first 4 MiB, its last 4 MiB and its size, so that a model that was
-// exchanged is noticed without reading all of it. Close with session_close, also after a failure.
+// exchanged is noticed without reading all of it; of a split model, of these of every part. Close
+// with session_close, also after a failure.
 bool session_open(struct session *s, const struct eval_params *p, const struct eval_model *m,
                   struct err *e);
 void session_close(struct session *s);

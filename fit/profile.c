@@ -216,6 +216,13 @@ static cJSON *host_json(struct writer *w, const struct fit_host *h)
     return o;
 }
 
+// Of keys and values alone: without the tables of pages (16 bytes each) and of a shift.
+static uint64_t kv_bytes_per_token(const struct engine_info *m)
+{
+    uint64_t positions = (uint64_t)m->n_ctx * m->n_seqs;
+    return (m->kv_bytes - positions / ENGINE_PAGE * 16 - 4ull * m->head_dim) / positions;
+}
+
 static cJSON *model_json(struct writer *w, const struct engine_info *m, const char *path)
 {
     cJSON *o = cJSON_CreateObject();
@@ -226,7 +233,10 @@ static cJSON *model_json(struct writer *w, const struct engine_info *m, const ch
     put_u64(w, o, "weight_bytes", m->weight_bytes_file);
     put_u64(w, o, "device_bytes", m->weight_bytes_device);
     put_u64(w, o, "device_bytes_per_token", m->weight_bytes_token);
-    put_u64(w, o, "kv_bytes_per_token", m->kv_bytes / ((uint64_t)m->n_ctx * m->n_seqs));
+    put_u64(w, o, "kv_bytes_per_token", kv_bytes_per_token(m));
+    put_u64(w, o, "n_layers", m->n_layers);
+    put_u64(w, o, "n_resident", m->n_resident);
+    put_u64(w, o, "n_devices", m->n_devices);
     put_u64(w, o, "n_ctx", m->n_ctx);
     put_u64(w, o, "n_ctx_train", m->n_ctx_train);
     put_u64(w, o, "scratch_bytes", m->scratch_bytes);
@@ -255,7 +265,10 @@ static cJSON *measured_json(struct writer *w, const struct measured *m)
     put_measured(w, o, "decode_tok_s_low", m->decode.low);
     put_measured(w, o, "decode_tok_s_high", m->decode.high);
     put_u64(w, o, "runs", m->decode.runs);
-    put_measured(w, o, "layer_overhead_us", m->basis.layer_s * 1e6);
+    if (m->basis.decode_s > 0)
+        put_measured(w, o, "layer_overhead_us", m->basis.layer_s * 1e6);
+    else
+        put(w, o, "layer_overhead_us", cJSON_CreateNull());
     put_measured(w, o, "load_s", m->load_s);
     return o;
 }
@@ -271,7 +284,7 @@ static cJSON *fit_json(struct writer *w, const struct fit_model *m, enum fit_qua
     put_u64(w, o, "weight_bytes", r->weights.file);
     put_str(w, o, "weight_basis", "exact");
     put_u64(w, o, "device_bytes", r->weights.device);
-    put_u64(w, o, "device_bytes_per_token", r->weights.device_token);
+    put_u64(w, o, "device_bytes_per_token", r->weights.device); // the embedding is not among them
     put_u64(w, o, "n_ctx", r->n_ctx);
     put_u64(w, o, "kv_bytes", r->kv_bytes);
     put_u64(w, o, "scratch_bytes", r->scratch_bytes);
@@ -279,6 +292,9 @@ static cJSON *fit_json(struct writer *w, const struct fit_model *m, enum fit_qua
     put_str(w, o, "verdict", fit_verdict_name(r->verdict));
     if (r->why[0]) put_str(w, o, "why", r->why);
     put_u64(w, o, "max_ctx", r->max_ctx);
+    put_u64(w, o, "n_layers", m->n_layers);
+    put_u64(w, o, "n_resident", r->n_resident);
+    put_u64(w, o, "streamed_bytes_per_token", r->streamed_bytes);
     if (r->decode_tok_s > 0)
         put_measured(w, o, "decode_tok_s", r->decode_tok_s);
     else
@@ -317,10 +333,11 @@ static bool measure(struct engine *g, struct progress *p, struct measured *m, st
         !fit_speed(g, FIT_PREFILL, PROFILE_PREFILL, PROFILE_RUNS, p, &m->prefill, e) ||
         !fit_speed(g, FIT_DECODE, PROFILE_DECODE, PROFILE_RUNS, p, &m->decode, e))
         return false;
-    double kv = (double)info->kv_bytes / ((double)info->n_ctx * info->n_seqs);
-    double bytes = (double)info->weight_bytes_token + kv * m->decode.n_tokens / 2;
-    m->basis = fit_basis(m->bytes_s, 1 / m->decode.median, bytes, info->n_layers);
     m->load_s = info->load_s;
+    if (info->n_resident < info->n_layers) return true; // the time of a token is the file's, too
+    double kv = (double)kv_bytes_per_token(info) * m->decode.n_tokens / 2;
+    double bytes = (double)info->weight_bytes_token + kv;
+    m->basis = fit_basis(m->bytes_s, 1 / m->decode.median, bytes, info->n_layers);
     return true;
 }
 
@@ -336,7 +353,8 @@ bool fit_profile(struct engine *g, const char *model_path, struct progress *p, c
     *hardware = NULL;
     if (!measure(g, p, &m, e) || !fit_devices_json(&devices, e)) return false;
     fit_host(".", &host);
-    uint64_t own = info->weight_bytes_device + info->kv_bytes + info->scratch_bytes;
+    uint64_t own = info->weight_bytes_device + info->kv_bytes + info->scratch_bytes +
+                   info->lora_bytes;
     uint64_t budget = fit_budget(d, host.ram_available_bytes, own);
     fits = fits_json(&w, d, budget, &m.basis, e);
     if (!fits) {

@@ -147,43 +147,65 @@ const char *fit_row_type(const char *type, uint64_t n_cols)
 }
 
 // Adds a matrix; returns its bytes on the device.
-static uint64_t add(const struct fit_model *m, enum fit_quant q, enum fit_tensor kind, uint32_t i,
-                    uint64_t n_rows, uint64_t n_cols, struct fit_bytes *b)
+static void add_type(struct fit_bytes *b, const char *name)
+{
+    uint32_t i = 0;
+    while (i < FIT_TYPES - 1 && b->types[i] && strcmp(b->types[i], name) != 0)
+        i++;
+    b->types[i] = name;
+}
+
+static void add(const struct fit_model *m, enum fit_quant q, enum fit_tensor kind, uint32_t i,
+                uint64_t n_rows, uint64_t n_cols, struct fit_bytes *b)
 {
     enum type t = fallback(wanted_type(m, q, kind, i), n_cols);
     uint64_t row = n_cols / types[t].block * types[t].block_bytes;
-    uint64_t device = engine_matrix_bytes(types[t].name, n_rows, n_cols);
-    bool one_row = kind == FIT_EMBD && !m->tied; // a token reads a row of it
     b->file += n_rows * row;
-    b->file_token += one_row ? row : n_rows * row;
-    b->device += device;
-    b->device_token += one_row ? row : device;
-    if (device > b->largest) b->largest = device;
-    return device;
+    if (kind == FIT_EMBD && !m->tied) { // the host reads a row of it
+        b->file_token += row;
+        return;
+    }
+    b->file_token += n_rows * row;
+    b->device += engine_matrix_bytes(types[t].name, n_rows, n_cols);
+    add_type(b, types[t].name);
+}
+
+static void add_norms(const struct fit_model *m, uint32_t n, struct fit_bytes *b)
+{
+    uint64_t bytes = (uint64_t)n * m->n_embd * 4;
+    b->file += bytes;
+    b->file_token += bytes;
+    b->device += bytes;
+}
+
+static void add_layer(const struct fit_model *m, enum fit_quant q, uint32_t i, struct fit_bytes *b)
+{
+    uint64_t d = m->n_embd, nq = (uint64_t)m->n_heads * m->head_dim,
+             nkv = (uint64_t)m->n_kv_heads * m->head_dim;
+    add(m, q, FIT_ATTN_Q, i, nq, d, b);
+    add(m, q, FIT_ATTN_K, i, nkv, d, b);
+    add(m, q, FIT_ATTN_V, i, nkv, d, b);
+    add(m, q, FIT_ATTN_O, i, d, nq, b);
+    add(m, q, FIT_FFN_GATE, i, m->n_ff, d, b);
+    add(m, q, FIT_FFN_UP, i, m->n_ff, d, b);
+    add(m, q, FIT_FFN_DOWN, i, d, m->n_ff, b);
+    add_norms(m, 2, b);
+}
+
+void fit_layer(const struct fit_model *m, enum fit_quant q, uint32_t layer, struct fit_bytes *out)
+{
+    *out = (struct fit_bytes){0};
+    add_layer(m, q, layer, out);
 }
 
 void fit_weights(const struct fit_model *m, enum fit_quant q, struct fit_bytes *out)
 {
-    uint64_t d = m->n_embd, nq = (uint64_t)m->n_heads * m->head_dim,
-             nkv = (uint64_t)m->n_kv_heads * m->head_dim;
     *out = (struct fit_bytes){0};
-    add(m, q, FIT_EMBD, 0, m->n_vocab, d, out);
-    if (!m->tied) add(m, q, FIT_OUTPUT, 0, m->n_vocab, d, out);
-    for (uint32_t i = 0; i < m->n_layers; i++) {
-        add(m, q, FIT_ATTN_Q, i, nq, d, out);
-        add(m, q, FIT_ATTN_K, i, nkv, d, out);
-        add(m, q, FIT_ATTN_V, i, nkv, d, out);
-        add(m, q, FIT_ATTN_O, i, d, nq, out);
-        uint64_t pair = add(m, q, FIT_FFN_GATE, i, m->n_ff, d, out);
-        pair += add(m, q, FIT_FFN_UP, i, m->n_ff, d, out); // neighbours share a buffer
-        out->largest = size_max(out->largest, pair);
-        add(m, q, FIT_FFN_DOWN, i, d, m->n_ff, out);
-    }
-    uint64_t norms = (2ull * m->n_layers + 1) * d * 4;
-    out->file += norms;
-    out->file_token += norms;
-    out->device += norms;
-    out->device_token += norms;
+    add(m, q, FIT_EMBD, 0, m->n_vocab, m->n_embd, out);
+    if (!m->tied) add(m, q, FIT_OUTPUT, 0, m->n_vocab, m->n_embd, out);
+    for (uint32_t i = 0; i < m->n_layers; i++)
+        add_layer(m, q, i, out);
+    add_norms(m, 1, out);
 }
 
 uint64_t fit_params(const struct fit_model *m)

@@ -1,7 +1,8 @@
 // Exact sizes of every Llama in every common quantisation, without a file.
 //
 //   file bytes    what the mix rules of llama.cpp's quantiser (no importance matrix) give each
-//   tensor device bytes  the same tensors after this engine's repacking
+//   tensor device bytes  the same tensors after this engine's repacking, without the embedding where
+//   it is not the output matrix too: the host reads its rows from the file
 //
 // A real file may be mixed by other rules: its header is the truth for that file.
 #ifndef LECTERN_SIZES_H
@@ -67,13 +68,16 @@ const char *fit_tensor_type(const struct fit_model *m, enum fit_quant q, enum fi
 // The type that stands in where rows of n_cols are not whole blocks of `type`; else `type` itself.
 const char *fit_row_type(const char *type, uint64_t n_cols);
 
+enum { FIT_TYPES = 8 };
+
 struct fit_bytes {
-    uint64_t file;         // tensor data of the file
-    uint64_t file_token;   // of them read for one token (the embedding is one row, unless tied)
-    uint64_t device;       // after repacking
-    uint64_t device_token; // of them read for one token
-    uint64_t largest;      // device bytes of the largest buffer: a matrix, or gate and up
+    uint64_t file;       // tensor data of the file
+    uint64_t file_token; // of them read for one token (the embedding is one row, unless tied)
+    uint64_t device;     // after repacking; all of it is read for one token
+    const char *types[FIT_TYPES]; // of the matrices on the device, NULL behind the last
 };
 void fit_weights(const struct fit_model *m, enum fit_quant q, struct fit_bytes *out);
+// Of them, one layer.
+void fit_layer(const struct fit_model *m, enum fit_quant q, uint32_t layer, struct fit_bytes *out);
 
 #endif

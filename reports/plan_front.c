@@ -174,7 +174,8 @@ void report_overview(struct plan *p)
 static const char *verdict_mark(const char *verdict)
 {
     if (!strcmp(verdict, "fits")) return "\xe2\x9c\x93 ";     // check mark
-    if (!strncmp(verdict, "fits", 4)) return "\xe2\x96\xb3 "; // triangle
+    if (!strncmp(verdict, "fits", 4) || !strcmp(verdict, "streamed"))
+        return "\xe2\x96\xb3 "; // triangle
     return verdict[0] ? "\xc3\x97 " : "";                     // times
 }
 
@@ -200,7 +201,8 @@ static void machine_table(struct plan *p, const cJSON *table, const cJSON *pick)
     doc_full(d);
     doc_caption(d, "Table",
                 "What fits this machine. The bold line is the pick; in all = weights, cache and "
-                "scratch at the context given.");
+                "scratch at the context given. Streamed: layers that do not fit are read from the "
+                "file for every token.");
     doc_table_compact(d);
     doc_table_begin(d, cols, 8);
     cJSON_ArrayForEach(r, table)

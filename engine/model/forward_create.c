@@ -116,8 +116,7 @@ static bool create_kv(struct forward *f, const struct kv_pages *pages, struct er
 {
     struct kv_params p = forward_kv(f->config, f->weights, &f->p, pages);
     if (!kv_store_create(f->gpu, &p, &f->kv, e)) return false;
-    f->kv_bytes = f->kv.bytes;
-    f->scratch_bytes += f->kv.table.allocated + f->kv.angles.allocated;
+    f->kv_bytes = f->kv.bytes + f->kv.table.allocated + f->kv.angles.allocated;
     return true;
 }
 

@@ -105,7 +105,8 @@ struct gpu_buf { // a buffer that owns its memory, or a view into such a buffer
 bool gpu_buf_create(struct gpu *g, enum gpu_memory kind, uint64_t bytes, const char *name,
                     struct gpu_buf *out, struct err *e);
 void gpu_buf_destroy(struct gpu *g, struct gpu_buf *b);
-// What gpu_buf_create would take from the device, without taking it; 0 when Vulkan refuses.
+// What gpu_buf_create would take from the device, without taking it; 0 when Vulkan refuses. In a
+// struct gpu without a device: what it would ask for.
 uint64_t gpu_buf_bytes(struct gpu *g, uint64_t bytes);
 // Bytes [offset, offset + bytes) of an owner: offset is a multiple of GPU_ALIGN.
 bool gpu_buf_view(struct gpu *g, const struct gpu_buf *owner, uint64_t offset, uint64_t bytes,

@@ -126,6 +126,7 @@ uint64_t gpu_buf_bytes(struct gpu *g, uint64_t bytes)
 {
     VkBuffer b;
     VkMemoryRequirements r;
+    if (!g->device) return rounded(bytes);
     if (create_buffer(g, rounded(bytes), &b) != VK_SUCCESS) return 0;
     g->vk.vkGetBufferMemoryRequirements(g->device, b, &r);
     g->vk.vkDestroyBuffer(g->device, b, NULL);

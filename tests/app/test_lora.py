@@ -127,6 +127,14 @@ class Lora(cli.Case):
         out = self.ok("bench", self.m, "--prefill", "0", "--decode", "2", "--runs", "1", "--lora",
                       self.a).out
         self.assertIn(b"\nadapters 1, ", out)
+        args = "bench", self.m, "--json", "--prefill", "0", "--decode", "2", "--runs", "1"
+        doc = self.ok(*args, "--lora", self.a, "--lora", self.b + ":-0.5").json()
+        self.assertEqual(doc["model"]["adapters"], "%s:1,%s:-0.5" % (self.a, self.b))
+        # A and B in F32, rows and columns padded to 32, of ranks 5 and 3: one or two matrices
+        self.assertGreaterEqual(doc["memory"]["lora_bytes"], (32 * 64 + 320 * 32) * 4)
+        doc = self.ok(*args).json()
+        self.assertNotIn("adapters", doc["model"])
+        self.assertEqual(doc["memory"]["lora_bytes"], 0)
 
 
 if __name__ == "__main__":

@@ -391,6 +391,42 @@ static void hostile(const char *hardware, const char *results, const char *words
     plan_inputs_close(&in);
 }
 
+// A model whose layers are streamed is shown without a speed, and is neither the pick nor said to
+// fit.
+static void test_streamed(void **state)
+{
+    (void)state;
+#define ROW(name, n, verdict)                                                                      \
+    "{\"model\":\"" name "\",\"family\":\"Llama 3.1\",\"quant\":\"Q4_K_M\",\"n_params\":" n                 \
+    ",\"weight_bytes\":2e9,\"total_bytes\":3e9,\"n_ctx\":2048,\"max_ctx\":8192,"                       \
+    "\"decode_tok_s\":40,\"verdict\":\"" verdict "\"}"
+    struct plan_inputs in = {.tool = "lectern of the tests"};
+    struct err e = {0};
+    struct text prompt;
+    cJSON *plan;
+    learner_default(&in.learner);
+    in.hardware = cJSON_Parse("{\"version\":1,\"device\":{\"name\":\"x\"},\"host\":{},\"fits\":["
+                              ROW("Llama 3.1 70B", "70e9", "streamed") ","
+                              ROW("Llama 3.1 8B", "8e9", "fits") "]}");
+    assert_non_null(in.hardware);
+    if (!plan_make(&in, &plan, &prompt, &e)) fail_msg("%s", e.msg);
+    const cJSON *machine = cJSON_GetObjectItemCaseSensitive(plan, "machine");
+    const cJSON *pick = cJSON_GetObjectItemCaseSensitive(machine, "pick");
+    const cJSON *row = cJSON_GetObjectItemCaseSensitive(machine, "table")->child;
+    assert_string_equal(json_string_or(pick, "model", ""), "Llama 3.1 8B");
+    assert_string_equal(json_string_or(row, "verdict", ""), "streamed");
+    assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(row, "decode_tok_s")));
+    assert_string_equal(json_string_or(row, "basis", ""), "not measured");
+    assert_true(cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(row->next, "decode_tok_s")));
+    char *text = cJSON_Print(machine);
+    assert_non_null(strstr(text, "the models in the table, Llama 3.1 8B in Q4_K_M is the largest"));
+    cJSON_free(text);
+    cJSON_Delete(plan);
+    text_free(&prompt);
+    plan_inputs_close(&in);
+#undef ROW
+}
+
 static void test_hostile_inputs(void **state)
 {
     (void)state;
@@ -509,6 +545,7 @@ int main(void)
         cmocka_unit_test(test_goal_changes),
         cmocka_unit_test(test_hours_change),
         cmocka_unit_test(test_hardware_changes),
+        cmocka_unit_test(test_streamed),
         cmocka_unit_test(test_results_change),
         cmocka_unit_test(test_rules_fire),
         cmocka_unit_test(test_prompt),

@@ -6,6 +6,7 @@
 #include "evals/dataset.h"
 #include "evals/select.h"
 #include "evals/session.h"
+#include "tests/tiny_split.h"
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -16,11 +17,20 @@
 
 static const char model_file[] = "session_model.tmp";
 
-static struct eval_params params(const char *out)
+// No weights, but a file to know again.
+static void write_model(const char *name)
 {
     struct err e = {0};
-    const char *weights = "not weights, but a file to know again";
-    assert_ok(file_write(model_file, weights, strlen(weights), &e), e);
+    struct tiny t;
+    tiny_begin(&t, 3);
+    tiny_str(&t, "general.name", name);
+    assert_ok(tiny_write(&t, model_file, &e), e);
+    tiny_free(&t);
+}
+
+static struct eval_params params(const char *out)
+{
+    write_model("test");
     return (struct eval_params){.tasks = TASKS,
                                 .out_dir = out,
                                 .model_path = model_file,
@@ -204,13 +214,58 @@ static void resume_refuses(void **state)
     assert_non_null(strstr(e.msg, "list of tasks"));
     session_close(&s);
     p.tasks = TASKS;
-    assert_ok(file_write(model_file, "another", 7, &e), e);
+    write_model("tset");
     assert_false(session_open(&s, &p, &m, &e));
     assert_non_null(strstr(e.msg, "another model"));
     session_close(&s);
     p = params("session_refuse.tmp"); // a new run keeps the old results under another name
     run_whole(&p);
     assert_int_equal(system("test $(ls session_refuse.tmp/results*.json | wc -l) = 2"), 0);
+    forget(p.out_dir);
+}
+
+// A split model is known by all its parts, from the path of any.
+static void split_model(void **state)
+{
+    (void)state;
+    struct eval_params p = params("session_split.tmp");
+    struct tiny_model tiny = {.seed = 3}, other = {.seed = 4};
+    struct session s;
+    struct err e = {0};
+    struct eval_model m = model();
+    char part[3][64], old[64], hash[SHA256_HEX_SIZE];
+    forget(p.out_dir);
+    for (uint32_t i = 0; i < 3; i++)
+        tiny_split_path("session_split", i, 3, part[i], sizeof part[i]);
+    assert_ok(tiny_model_write(&tiny, model_file, &e), e);
+    assert_ok(tiny_split(model_file, "session_split", 3, false, &e), e);
+    (void)strcpy(m.path, part[0]);
+    assert_ok(session_open(&s, &p, &m, &e), e);
+    (void)strcpy(hash, s.run.model.fingerprint);
+    session_close(&s);
+    p.resume = true;
+    assert_ok(session_open(&s, &p, &m, &e), e);
+    session_close(&s);
+    (void)strcpy(m.path, part[2]);
+    assert_ok(session_open(&s, &p, &m, &e), e);
+    assert_string_equal(s.run.model.fingerprint, hash);
+    session_close(&s);
+    assert_ok(tiny_model_write(&other, model_file, &e), e);
+    assert_ok(tiny_split(model_file, "session_other", 3, false, &e), e);
+    tiny_split_path("session_other", 1, 3, old, sizeof old);
+    assert_int_equal(rename(old, part[1]), 0); // the second part alone, of the same size
+    (void)strcpy(m.path, part[0]);
+    assert_false(session_open(&s, &p, &m, &e));
+    assert_non_null(strstr(e.msg, "another model"));
+    session_close(&s);
+    assert_int_equal(remove(part[1]), 0);
+    assert_false(session_open(&s, &p, &m, &e));
+    session_close(&s);
+    for (uint32_t i = 0; i < 3; i++) {
+        (void)remove(part[i]);
+        tiny_split_path("session_other", i, 3, old, sizeof old);
+        (void)remove(old);
+    }
     forget(p.out_dir);
 }
 
@@ -441,6 +496,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resume_after_kill),
         cmocka_unit_test(resume_refuses),
+        cmocka_unit_test(split_model),
         cmocka_unit_test(disk_full),
         cmocka_unit_test(sample_lines),
         cmocka_unit_test(results_members),

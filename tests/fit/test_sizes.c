@@ -111,7 +111,25 @@ static void test_by_hand(void **state)
     // On the device: 640 bytes a tile of 32 x 32 in q4, 1152 in q8.
     uint64_t tiles = (2 * 18 * 18 + 2 * 6 * 18 + 3 * 48 * 18) * 30;
     assert_int_equal(b.device, tiles * 640 + 1536 * 18 * 1152 + norms);
-    assert_int_equal(b.largest, 1536 * 18 * 1152);
+    assert_string_equal(b.types[0], "Q8_0");
+    assert_string_equal(b.types[1], "Q4_1");
+    assert_null(b.types[2]);
+    struct fit_bytes one;
+    fit_layer(find(*state, "SmolLM2 135M"), FIT_Q4_1, 7, &one);
+    assert_int_equal(one.file, layer + 2 * 576 * 4);
+    assert_int_equal(one.device, tiles / 30 * 640 + 2 * 576 * 4);
+}
+
+// An embedding that is not the output matrix stays in the file: 32,000 rows of 4096 in Q4_0.
+static void test_embedding(void **state)
+{
+    struct fit_bytes b;
+    fit_weights(find(*state, "Llama 2 7B"), FIT_Q4_0, &b);
+    uint64_t row = 4096 / 32 * 18;
+    assert_int_equal(b.file - b.file_token, 31999 * row);
+    uint64_t q4 = 32ull * (4 * 4096 * 4096 + 3 * 11008 * 4096) / 8 * 5; // layers
+    uint64_t q6 = 32000ull * 4096 / 8 * 7;                              // output
+    assert_int_equal(b.device, q4 + q6 + 65 * 4096 * 4);
 }
 
 static void test_order(void **state)
@@ -122,11 +140,13 @@ static void test_order(void **state)
         fit_weights(&l->m[i], FIT_Q4_0, &small);
         fit_weights(&l->m[i], FIT_Q8_0, &large);
         assert_true(small.file < large.file);
-        assert_true(small.file_token <= small.file && small.device_token <= small.device);
+        assert_true(small.file_token <= small.file);
         fit_weights(&l->m[i], FIT_F16, &large);
         assert_true(large.file > 2 * l->m[i].n_params);
-        // F16 is kept as it is: only norms (f32) and padding to 32 rows differ.
-        assert_true(large.device >= large.file && large.device - large.file < large.file / 1000);
+        // F16 is kept as it is: only padding to 32 rows differs, and a row of an embedding that is
+        // not the output.
+        uint64_t row = l->m[i].tied ? 0 : 2 * l->m[i].n_embd, read = large.file_token - row;
+        assert_true(large.device >= read && large.device - read < read / 1000);
     }
 }
 
@@ -210,7 +230,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_params),        cmocka_unit_test(test_golden_bits),
         cmocka_unit_test(test_golden_models), cmocka_unit_test(test_by_hand),
-        cmocka_unit_test(test_order),         cmocka_unit_test(test_reference_tables),
+        cmocka_unit_test(test_embedding),     cmocka_unit_test(test_order),
+        cmocka_unit_test(test_reference_tables),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }
