@@ -55,6 +55,7 @@ bool app_engine_option(struct app_engine *a, int c, const char *arg, struct err 
     case OPT_BATCH: return app_parse_u32("--batch", arg, 1, 8192, &a->p.n_batch, e);
     case OPT_VALIDATE: a->p.validate = true; return true;
     case OPT_QUIET: a->progress.enabled = false; return true;
+    case OPT_TILE_CACHE: a->p.tile_cache = true; return true;
     case OPT_LORA: return add_lora(a, arg, e);
     case OPT_KV:
         for (a->p.kv = 0; a->p.kv < ENGINE_N_KV; a->p.kv++)

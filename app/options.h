@@ -15,6 +15,7 @@ enum { // beyond every character
     OPT_VALIDATE,
     OPT_QUIET,
     OPT_LORA,
+    OPT_TILE_CACHE,
     OPT_GREEDY,
     OPT_TEMP,
     OPT_TOP_K,
@@ -29,6 +30,7 @@ enum { // beyond every character
         {"kv", required_argument, NULL, OPT_KV}, {"batch", required_argument, NULL, OPT_BATCH},    \
         {"validate", no_argument, NULL, OPT_VALIDATE}, {"quiet", no_argument, NULL, OPT_QUIET},    \
         {"lora", required_argument, NULL, OPT_LORA},                                               \
+        {"tile-cache", no_argument, NULL, OPT_TILE_CACHE},                                         \
     {                                                                                              \
         "help", no_argument, NULL, 'h'                                                             \
     }
@@ -39,6 +41,8 @@ enum { // beyond every character
     "  --kv TYPE       of the key/value cache: f16 (default), f32, q8_0 or q4_0\n"                 \
     "  --batch N       most tokens computed at once (default 512)\n"                               \
     "  --lora FILE[:S] LoRA adapter (GGUF) with scale S (default 1); may be repeated\n"            \
+    "  --tile-cache    keep weights on disk as the device wants them: loads and streams\n"         \
+    "                  faster, takes as much disk as the model and a fifth more\n"                  \
     "  --validate      Khronos validation layer on; any message is a failure\n"                    \
     "  --quiet         no progress on standard error\n"
 

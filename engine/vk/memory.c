@@ -52,7 +52,7 @@ static bool bind_memory(struct gpu *g, enum gpu_memory kind, struct gpu_buf *b, 
     VkMemoryRequirements r;
     b->kind = kind;
     g->vk.vkGetBufferMemoryRequirements(g->device, b->buffer, &r);
-    uint32_t type;
+    uint32_t type = 0;
     if (!memory_type(g, r.memoryTypeBits, wish_of(g, kind), &type))
         return err_set(e, ERR_DEVICE, "%s has no memory type for %s", g->caps.name, name);
     if (g->caps.max_allocation && r.size > g->caps.max_allocation)
@@ -76,7 +76,9 @@ static bool bind_memory(struct gpu *g, enum gpu_memory kind, struct gpu_buf *b, 
     b->allocated = r.size;
     if (kind != GPU_STAGING) g->allocated_bytes += r.size;
     v = g->vk.vkBindBufferMemory(g->device, b->buffer, b->memory, 0);
-    bool visible = (g->memory.memoryTypes[type].propertyFlags & seen) == seen;
+    VkMemoryPropertyFlags flags = g->memory.memoryTypes[type].propertyFlags;
+    bool visible = (flags & seen) == seen;
+    b->cached = flags & VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
     if (v == VK_SUCCESS && visible && !(kind == GPU_DEVICE && g->force_staging))
         v = g->vk.vkMapMemory(g->device, b->memory, 0, VK_WHOLE_SIZE, 0, &b->map);
     return v == VK_SUCCESS || gpu_fail(e, v, "bind a buffer");
@@ -140,6 +142,7 @@ bool gpu_buf_view(struct gpu *g, const struct gpu_buf *owner, uint64_t offset, u
                             .offset = offset,
                             .size = rounded(bytes),
                             .map = owner->map ? (char *)owner->map + offset : NULL,
+                            .cached = owner->cached,
                             .kind = owner->kind,
                             .is_view = true};
     return create_view(g, out, e);
