@@ -108,6 +108,7 @@ bool app_engine_option(struct app_engine *a, int c, const char *arg, struct err 
     case OPT_BATCH: return app_parse_u32("--batch", arg, 1, 8192, &a->p.n_batch, e);
     case OPT_VALIDATE: a->p.validate = true; return true;
     case OPT_QUIET: a->progress.enabled = a->pass.enabled = false; return true;
+    case OPT_TILE_CACHE: a->p.tile_cache = true; return true;
     case OPT_LORA: return add_lora(a, arg, e);
     case OPT_MAX_VRAM: return max_vram(a, arg, e);
     case OPT_PLAN: return set_plan(a, arg, e);

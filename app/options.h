@@ -17,6 +17,7 @@ enum { // beyond every character
     OPT_LORA,
     OPT_MAX_VRAM,
     OPT_PLAN,
+    OPT_TILE_CACHE,
     OPT_GREEDY,
     OPT_TEMP,
     OPT_TOP_K,
@@ -33,6 +34,7 @@ enum { // beyond every character
         {"lora", required_argument, NULL, OPT_LORA},                                               \
         {"max-vram", required_argument, NULL, OPT_MAX_VRAM},                                       \
         {"plan", optional_argument, NULL, OPT_PLAN},                                               \
+        {"tile-cache", no_argument, NULL, OPT_TILE_CACHE},                                         \
     {                                                                                              \
         "help", no_argument, NULL, 'h'                                                             \
     }
@@ -47,6 +49,8 @@ enum { // beyond every character
     "  --kv TYPE       of the key/value cache: f16 (default), f32, q8_0 or q4_0\n"                 \
     "  --batch N       most tokens computed at once (default 512)\n"                               \
     "  --lora FILE[:S] LoRA adapter (GGUF) with scale S (default 1); may be repeated\n"            \
+    "  --tile-cache    keep weights on disk as the device wants them: loads and streams\n"         \
+    "                  faster, takes as much disk as the model and a fifth more\n"                  \
     "  --validate      Khronos validation layer on; any message is a failure\n"                    \
     "  --quiet         no progress on standard error\n"
 

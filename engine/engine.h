@@ -186,6 +186,7 @@ struct engine_params {
     uint32_t n_batch;    // most tokens computed at once; 0: 512. Lowered to what fits
     const struct engine_lora *loras; // [n_loras] summed; read during engine_open only
     uint32_t n_loras;
+    bool tile_cache;     // keep repacked weights on disk: model/tile_cache.h
     bool validate;       // Khronos validation layer; any message fails the call that caused it
     struct progress *progress; // of engine_open, may be NULL
     struct progress *pass_progress; // of prompts that take more than a second, may be NULL

@@ -167,22 +167,31 @@ static uint64_t resident_file_bytes(const struct engine *g)
     return sum;
 }
 
+static void open_tiles(struct engine *g)
+{
+    const struct weights *w[ENGINE_MAX_DEVICES];
+    for (uint32_t k = 0; k < g->place.n_stages; k++)
+        w[k] = &g->stages[k].weights;
+    tile_cache_open(&g->file, w, g->place.n_stages, &g->tiles);
+}
+
 static bool load(struct engine *g, struct progress *progress, struct err *e)
 {
+    struct tile_cache *tiles = g->tiles.file ? &g->tiles : NULL;
     uint64_t done = 0;
     bool ok = true;
     progress_begin(progress, "Loading", resident_file_bytes(g));
     for (uint32_t k = 0; ok && k < g->place.n_stages; k++) {
         struct stage *t = &g->stages[k];
         struct uploader u;
-        uploader_create(&t->gpu, &g->file, &u);
+        uploader_create(&t->gpu, &g->file, tiles, &u);
         ok = upload_resident(&u, &t->weights, progress, &done, e);
         uploader_destroy(&u);
     }
     for (uint32_t k = 0; ok && k < g->place.n_stages; k++) {
         struct stage *t = &g->stages[k];
         ok = forward_warm_up(&t->forward, e) &&
-             stream_create(&t->gpu, &g->file, &t->weights, &t->stream, e);
+             stream_create(&t->gpu, &g->file, &t->weights, tiles, &t->stream, e);
     }
     progress_end(progress);
     return ok;
@@ -302,11 +311,15 @@ bool engine_open_limited(const struct engine_params *p, const struct gpu_limits 
     struct engine *g = calloc(1, sizeof *g);
     if (!g) return err_nomem(e, "the engine", sizeof *g);
     if (!prepare(g, p, limits, e) || !open_vocab(g, p, e) || !allocate_all(g, p, e) ||
-        !alloc_host(g, e) || !load(g, p->progress, e)) {
+        !alloc_host(g, e) || (p->tile_cache && (open_tiles(g), false)) ||
+        !load(g, p->progress, e)) {
         engine_close(g);
         return false;
     }
     describe(g);
+    if (!*g->info.warning && g->tiles.why.code)
+        (void)snprintf(g->info.warning, sizeof g->info.warning, "no tile cache: %.240s",
+                       g->tiles.why.msg);
     g->info.n_loras = p->n_loras;
     g->info.load_s = clock_s() - start;
     *out = g;
@@ -338,6 +351,7 @@ void engine_close(struct engine *g)
     release(g);
     for (uint32_t k = 0; k < g->n_gpus; k++)
         gpu_destroy(&g->stages[k].gpu);
+    tile_cache_close(&g->tiles);
     gguf_close(&g->file);
     vocab_close(g->vocab);
     free(g->copies);

@@ -8,6 +8,7 @@
 #include "engine/model/forward.h"
 #include "engine/model/lora.h"
 #include "engine/model/place.h"
+#include "engine/model/tile_cache.h"
 
 struct stage { // layers on one device
     struct gpu gpu;
@@ -26,6 +27,7 @@ struct engine {
     uint32_t n_gpus;                         // of them opened
     struct engine_device device;
     struct engine_info info;
+    struct tile_cache tiles; // off unless asked for
     struct kv_pages pages;
     struct kv_copy *copies;    // of the items of a run, or the pages of a shift
     uint32_t *ids;             // [n_pass]

@@ -60,12 +60,12 @@ static void empty(struct stream *s)
     s->next = s->weights->n_resident;
 }
 
-bool stream_create(struct gpu *gpu, const struct gguf *g, struct weights *w, struct stream *out,
-                   struct err *e)
+bool stream_create(struct gpu *gpu, const struct gguf *g, struct weights *w,
+                   struct tile_cache *tiles, struct stream *out, struct err *e)
 {
     *out = (struct stream){.weights = w};
     if (w->n_resident == w->n_layers) return true;
-    uploader_create(gpu, g, &out->uploader);
+    uploader_create(gpu, g, tiles, &out->uploader);
     empty(out);
     (void)pthread_mutex_init(&out->lock, NULL); // neither fails with default attributes
     (void)pthread_cond_init(&out->changed, NULL);

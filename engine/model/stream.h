@@ -27,8 +27,8 @@ struct stream {
 };
 
 // Does nothing when every layer is resident.
-bool stream_create(struct gpu *gpu, const struct gguf *g, struct weights *w, struct stream *out,
-                   struct err *e);
+bool stream_create(struct gpu *gpu, const struct gguf *g, struct weights *w,
+                   struct tile_cache *tiles, struct stream *out, struct err *e);
 void stream_destroy(struct stream *s);
 
 // Waits until layer i (of weights' layers, a streamed one) is in its slot. Layers are asked for in

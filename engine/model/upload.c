@@ -12,9 +12,11 @@
 enum { ITEM_BYTES = 1 << 20,   // of tiles that one worker makes at a time
        SPEED_BYTES = 48 << 20 };
 
-void uploader_create(struct gpu *gpu, const struct gguf *g, struct uploader *out)
+void uploader_create(struct gpu *gpu, const struct gguf *g, struct tile_cache *tiles,
+                     struct uploader *out)
 {
-    *out = (struct uploader){.gpu = gpu, .file = g, .n_workers = parallel_workers()};
+    *out = (struct uploader){
+        .gpu = gpu, .file = g, .tiles = tiles, .n_workers = parallel_workers()};
 }
 
 void uploader_destroy(struct uploader *u)
@@ -24,6 +26,7 @@ void uploader_destroy(struct uploader *u)
         gpu_copier_destroy(u->gpu, &u->copier[i]);
         gpu_buf_destroy(u->gpu, &u->staging[i]);
     }
+    free(u->scratch);
     *u = (struct uploader){0};
 }
 
@@ -34,6 +37,7 @@ struct span { // tiles [first, first + n) of a matrix, to dst
     const struct matrix *m;
     uint64_t first, n, step; // step: tiles an item
     unsigned char *dst;
+    bool slow; // the host does not read dst fast
 };
 
 static uint64_t tile_bytes(const struct matrix *m)
@@ -48,9 +52,32 @@ static void drop(const struct span *s, const struct gguf_tensor *t, uint64_t til
     gguf_drop(s->u->file, t, from, size_min(TILE_ROWS * n * row, t->size - from));
 }
 
+static enum tile_mode cache_mode(const struct uploader *u)
+{
+    return u->tiles ? tile_cache_mode(u->tiles) : TILES_OFF;
+}
+
+// n tiles of a tensor, from the cache or from its rows. What the cache has to see is made in fast
+// memory.
+static void put_tiles(const struct span *s, const struct gguf_tensor *t, uint64_t tile, uint64_t n,
+                      unsigned char *dst, uint32_t worker)
+{
+    struct uploader *u = s->u;
+    enum tile_mode mode = cache_mode(u);
+    uint64_t bytes = tile_bytes(s->m);
+    bool aside = mode != TILES_OFF && s->slow;
+    unsigned char *made = aside ? u->scratch + worker * u->scratch_item : dst;
+    if (mode != TILES_READ || !tile_cache_read(u->tiles, t, tile, n, made)) {
+        for (uint64_t i = 0; i < n; i++)
+            repack_tile(t, tile + i, made + i * bytes);
+        if (mode == TILES_WRITE) tile_cache_write(u->tiles, t, tile, n, made);
+        drop(s, t, tile, n);
+    }
+    if (aside) memcpy(dst, made, n * bytes);
+}
+
 static bool fill_item(void *ctx, uint64_t i, uint32_t worker, struct err *e)
 {
-    (void)worker;
     const struct span *s = ctx;
     uint64_t begin = i * s->step, end = size_min(begin + s->step, s->n);
     for (uint64_t at = begin; at < end;) {
@@ -59,18 +86,27 @@ static bool fill_item(void *ctx, uint64_t i, uint32_t worker, struct err *e)
         for (; tiles = size_div_up(s->m->t[k]->ne[1], TILE_ROWS), tile >= tiles; k++)
             tile -= tiles;
         count = size_min(end - at, tiles - tile);
-        for (uint64_t j = 0; j < count; j++)
-            repack_tile(s->m->t[k], tile + j, s->dst + (at + j) * tile_bytes(s->m));
-        drop(s, s->m->t[k], tile, count);
+        put_tiles(s, s->m->t[k], tile, count, s->dst + at * tile_bytes(s->m), worker);
         at += count;
     }
     return cancel_check(e);
 }
 
-static bool fill(struct uploader *u, const struct matrix *m, uint64_t first, uint64_t n, void *dst,
-                 struct err *e)
+static bool need_scratch(struct uploader *u, uint64_t item, struct err *e)
 {
-    struct span s = {u, m, first, n, size_max(ITEM_BYTES / tile_bytes(m), 1), dst};
+    if (u->scratch_item >= item) return true;
+    free(u->scratch);
+    u->scratch = malloc(u->n_workers * item);
+    u->scratch_item = u->scratch ? item : 0;
+    return u->scratch || err_nomem(e, "tiles on their way", u->n_workers * item);
+}
+
+// slow: the host does not read dst fast.
+static bool fill(struct uploader *u, const struct matrix *m, uint64_t first, uint64_t n, void *dst,
+                 bool slow, struct err *e)
+{
+    struct span s = {u, m, first, n, size_max(ITEM_BYTES / tile_bytes(m), 1), dst, slow};
+    if (slow && u->tiles && !need_scratch(u, s.step * tile_bytes(m), e)) return false;
     return parallel_for(size_div_up(n, s.step), u->n_workers, fill_item, &s, e);
 }
 
@@ -98,7 +134,7 @@ static bool through_staging(struct uploader *u, struct matrix *m, struct err *e)
         uint64_t n = size_min(step, m->n_tiles - at);
         uint32_t i = u->turn++ % 2;
         if (!gpu_copier_wait(u->gpu, &u->copier[i], e) ||
-            !fill(u, m, at, n, u->staging[i].map, e) ||
+            !fill(u, m, at, n, u->staging[i].map, !u->staging[i].cached, e) ||
             !gpu_copier_start(u->gpu, &u->copier[i], &u->staging[i], &m->buf, at * tile_bytes(m),
                               n * tile_bytes(m), e))
             return false;
@@ -115,7 +151,8 @@ static bool start_group(struct uploader *u, struct matrix_group *g, struct err *
 {
     for (uint32_t i = 0; i < g->n; i++) {
         struct matrix *m = &g->m[i];
-        if (!(m->buf.map ? fill(u, m, 0, m->n_tiles, m->buf.map, e) : through_staging(u, m, e)))
+        if (!(m->buf.map ? fill(u, m, 0, m->n_tiles, m->buf.map, !m->buf.cached, e)
+                         : through_staging(u, m, e)))
             return false;
     }
     return true;
@@ -154,7 +191,17 @@ bool upload_layer(struct uploader *u, struct layer *y, struct err *e)
     bool ok = start_vector(u, &y->attn_norm, e) && start_vector(u, &y->ffn_norm, e);
     for (uint32_t i = 0; ok && i < LAYER_GROUPS; i++)
         ok = start_group(u, layer_group(y, i), e);
-    return ok && settle(u, e);
+    ok = ok && settle(u, e);
+    if (ok && u->tiles) tile_cache_finish(u->tiles);
+    return ok;
+}
+
+static void expect(const struct uploader *u, const struct gguf_tensor *t)
+{
+    if (cache_mode(u) == TILES_READ)
+        tile_cache_expect(u->tiles, t);
+    else
+        gguf_expect(u->file, t, 0, t->size);
 }
 
 void upload_expect(const struct uploader *u, struct layer *y)
@@ -163,7 +210,7 @@ void upload_expect(const struct uploader *u, struct layer *y)
         struct matrix_group *g = layer_group(y, i);
         for (uint32_t k = 0; k < g->n; k++)
             for (uint32_t j = 0; j < g->m[k].n_tensors && !g->m[k].first_tile; j++)
-                gguf_expect(u->file, g->m[k].t[j], 0, g->m[k].t[j]->size);
+                expect(u, g->m[k].t[j]);
     }
 }
 
@@ -197,9 +244,9 @@ double upload_speed(struct gpu *gpu, const struct gguf *g, const struct config *
     uint64_t n = size_min(m->n_tiles, size_max(SPEED_BYTES / tile_bytes(m), 1));
     void *tiles = malloc(n * tile_bytes(m));
     if (tiles) {
-        uploader_create(gpu, g, &u);
+        uploader_create(gpu, g, NULL, &u);
         double start = clock_s();
-        if (fill(&u, m, 0, n, tiles, &ignored))
+        if (fill(&u, m, 0, n, tiles, false, &ignored))
             speed = (double)(m->t[0]->size / m->t[0]->ne[1] * n * TILE_ROWS) / (clock_s() - start);
         uploader_destroy(&u);
     }

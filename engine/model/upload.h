@@ -1,10 +1,12 @@
 // From the file to the device: tensors repacked into tiles by every core, straight into device
 // memory where the host sees it, else through two staging buffers on the transfer queue. The file's
-// pages are let go as they are used, so that a model is in memory once.
+// pages are let go as they are used, so that a model is in memory once. With a tile cache the tiles
+// are read from there, or written to it as they are made.
 #ifndef LECTERN_UPLOAD_H
 #define LECTERN_UPLOAD_H
 
 #include "base/progress.h"
+#include "engine/model/tile_cache.h"
 #include "engine/model/weights.h"
 
 enum { UPLOAD_STAGING = 16 << 20 }; // bytes of each staging buffer, or one tile where that is more
@@ -12,13 +14,17 @@ enum { UPLOAD_STAGING = 16 << 20 }; // bytes of each staging buffer, or one tile
 struct uploader { // used by one thread at a time
     struct gpu *gpu; // borrowed, like the file
     const struct gguf *file;
+    struct tile_cache *tiles; // or NULL
     uint32_t n_workers;
+    unsigned char *scratch; // an item for each worker, made when first needed
+    uint64_t scratch_item;  // its bytes
     struct gpu_buf staging[2]; // made when first needed
     struct gpu_copier copier[2];
     uint32_t turn;
 };
 
-void uploader_create(struct gpu *gpu, const struct gguf *g, struct uploader *out);
+void uploader_create(struct gpu *gpu, const struct gguf *g, struct tile_cache *tiles,
+                     struct uploader *out);
 void uploader_destroy(struct uploader *u);
 
 // Device memory holds the whole matrix when these return.

@@ -98,6 +98,7 @@ struct gpu_buf { // a buffer that owns its memory, or a view into such a buffer
     VkDeviceSize size;      // bytes, a multiple of 16
     VkDeviceSize allocated; // what the driver asked for, at least size; 0 for a view
     void *map;              // NULL when the host cannot see it
+    bool cached;            // the host reads the map as fast as other memory
     enum gpu_memory kind;
     bool is_view; // the owner must outlive it
 };

@@ -1,8 +1,17 @@
 // What lives where: the sums are the allocator's to the byte, and the logits are the same to the bit
-// however a model is placed: resident, streamed, split over devices, cut into pieces, through staging.
+// however a model is placed: resident, streamed, split over devices, cut into pieces, through staging,
+// and whether its tiles come from the tile cache, which survives whatever befalls its file.
 #include "engine/model/engine_internal.h"
 #include "tests/model/common.h"
+#include "base/file.h"
 #include "tests/tiny_gguf.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char path[] = "place_tiny.gguf";
 enum { N = 70, LAYERS = 7 };
@@ -52,7 +61,7 @@ static float *logits_of(struct engine *g)
     return l;
 }
 
-static void same(struct engine *g, const float *want, const char *what)
+static void same_open(struct engine *g, const float *want, const char *what)
 {
     float *got = logits_of(g);
     size_t n = (N + 4) * (size_t)engine_info(g)->n_vocab, differ = 0;
@@ -60,6 +69,11 @@ static void same(struct engine *g, const float *want, const char *what)
         differ += memcmp(&got[i], &want[i], sizeof *got) != 0;
     if (differ) fail_msg("%s: %zu of %zu logits differ", what, differ, n);
     free(got);
+}
+
+static void same(struct engine *g, const float *want, const char *what)
+{
+    same_open(g, want, what);
     engine_close(g);
 }
 
@@ -227,6 +241,190 @@ static void test_smaller(void **state)
     assert_false(engine_lay_out(&p, &l, &e));
 }
 
+// ----------------------------------------------------------------------------- the tile cache
+
+static char tiles[4096]; // the model's file of tiles
+
+static void clear_tiles(void)
+{
+    char dir[4096];
+    struct err e;
+    if (!realpath(".", dir)) fail_msg("no working folder");
+    strcat(dir, "/place_cache");
+    assert_int_equal(setenv("XDG_CACHE_HOME", dir, 1), 0);
+    strcat(dir, "/lectern"); // beside it drivers keep theirs
+    if (!file_remove_tree(dir, &e)) fail_msg("%s", e.msg);
+}
+
+// Opens with the cache, which is `there` from the start or written, and checks what is computed.
+static void with_tiles(struct engine_params p, const struct gpu_limits *limits, const float *want,
+                       bool there, const char *what)
+{
+    p.tile_cache = true;
+    struct engine *g = open_with(p, limits);
+    assert_string_equal(engine_info(g)->warning, "");
+    bool whole = there || engine_info(g)->n_resident == LAYERS; // else the first pass writes it
+    assert_int_equal(tile_cache_mode(&g->tiles), whole ? TILES_READ : TILES_WRITE);
+    same_open(g, want, what);
+    assert_int_equal(tile_cache_mode(&g->tiles), TILES_READ);
+    strcpy(tiles, g->tiles.path);
+    assert_true(file_exists(tiles) && !file_exists(g->tiles.tmp));
+    engine_close(g);
+}
+
+static float *want_logits(void)
+{
+    struct engine *g = open_with((struct engine_params){0}, NULL);
+    float *want = logits_of(g);
+    engine_close(g);
+    return want;
+}
+
+// The same file of tiles, and the same bits, whoever writes and whoever reads it.
+static void check_tiles(enum quant_type type, bool tied)
+{
+    write_model(type, tied);
+    float *want = want_logits();
+    const struct gpu_limits limits[] = {{0},
+                                        {.force_staging = true},
+                                        {.max_matrix = 65536},
+                                        {.max_matrix = 65536, .force_staging = true}};
+    const struct engine_params places[] = {
+        {0}, {.max_bytes = {budget_for(0, 1)}}, {.max_bytes = {budget_for(3, 1)}}, {.device = "0,0"}};
+    char *first = NULL, *bytes;
+    size_t size, n;
+    struct err e;
+    for (size_t i = 0; i < 16; i++) {
+        clear_tiles();
+        with_tiles(places[i / 4], &limits[i % 4], want, false, "tiles that are written");
+        if (!file_read(tiles, 1 << 26, &bytes, &n, &e)) fail_msg("%s", e.msg);
+        if (!first) {
+            first = bytes;
+            size = n;
+            continue;
+        }
+        assert_int_equal(n, size);
+        assert_memory_equal(bytes, first, n);
+        free(bytes);
+        for (size_t k = 0; k < 4; k++)
+            if (k != i / 4 && (i + k) % 5 == 0)
+                with_tiles(places[k], &limits[(i + k) % 4], want, true, "tiles that are read");
+    }
+    free(first);
+    free(want);
+}
+
+static void test_tiles(void **state)
+{
+    (void)state;
+    check_tiles(QUANT_Q4_0, false);
+    check_tiles(QUANT_F16, true);
+}
+
+static void flip(uint64_t at)
+{
+    unsigned char c;
+    int fd = open(tiles, O_RDWR);
+    assert_true(fd >= 0 && pread(fd, &c, 1, (off_t)at) == 1);
+    c ^= 16;
+    assert_true(pwrite(fd, &c, 1, (off_t)at) == 1 && close(fd) == 0);
+}
+
+// Damage is found, does no harm, and is mended by the same load or the next one.
+static void test_damaged_tiles(void **state)
+{
+    (void)state;
+    write_model(QUANT_Q4_0, false);
+    float *want = want_logits();
+    const struct engine_params plain = {0}, streamed = {.max_bytes = {budget_for(1, 1)}};
+    struct stat st;
+    clear_tiles();
+    with_tiles(plain, NULL, want, false, "written");
+    assert_int_equal(stat(tiles, &st), 0);
+    for (off_t size = 0; size < st.st_size; size += st.st_size / 3) {
+        assert_int_equal(truncate(tiles, size), 0);
+        with_tiles(plain, NULL, want, true, "after a cut");
+    }
+    for (uint64_t at = 0; at < 160; at += 13) { // header, key and first sums
+        flip(at);
+        with_tiles(plain, NULL, want, true, "after a flip in the header");
+    }
+    for (int i = 1; i < 4; i++) {
+        struct engine_params p = i % 2 ? plain : streamed;
+        flip((uint64_t)st.st_size * (unsigned)i / 4 + 1);
+        p.tile_cache = true;
+        struct engine *g = open_with(p, NULL);
+        same_open(g, want, "tiles with a flip");
+        if (tile_cache_mode(&g->tiles) != TILES_OFF || file_exists(tiles))
+            fail_msg("a flip in a tile was not found (%d)", i);
+        engine_close(g);
+        with_tiles(p, NULL, want, false, "after a flip in a tile");
+    }
+    free(want);
+}
+
+// Another model under the same name, and the same bytes with another time.
+static void test_changed_model(void **state)
+{
+    (void)state;
+    clear_tiles();
+    for (int i = 0; i < 4; i++) {
+        write_model(i % 2 ? QUANT_Q4_1 : QUANT_Q4_0, i / 2);
+        float *want = want_logits();
+        with_tiles((struct engine_params){0}, NULL, want, true, "another model");
+        with_tiles((struct engine_params){0}, NULL, want, true, "the same model");
+        free(want);
+    }
+}
+
+static void no_tiles(const float *want, const char *why)
+{
+    struct engine_params p = {.tile_cache = true};
+    struct engine *g = open_with(p, NULL);
+    if (!strstr(engine_info(g)->warning, why))
+        fail_msg("warning \"%s\", not %s", engine_info(g)->warning, why);
+    assert_int_equal(tile_cache_mode(&g->tiles), TILES_OFF);
+    same(g, want, why);
+    assert_false(file_exists(tiles));
+}
+
+// A full disk, a file that somebody else is writing or left behind, a folder that cannot be made.
+static void test_no_tiles(void **state)
+{
+    (void)state;
+    char tmp[sizeof tiles + 8], dir[4096];
+    struct rlimit old, small;
+    struct err e;
+    write_model(QUANT_Q4_0, false);
+    float *want = want_logits();
+    clear_tiles();
+    with_tiles((struct engine_params){0}, NULL, want, false, "written");
+    assert_int_equal(unlink(tiles), 0);
+    (void)snprintf(tmp, sizeof tmp, "%s.tmp", tiles);
+
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = (struct rlimit){100000, old.rlim_max}; // stands for a full disk
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    no_tiles(want, "cannot be kept");
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_false(file_exists(tmp));
+
+    if (!file_write(tmp, "left behind", 11, &e)) fail_msg("%s", e.msg);
+    int fd = open(tmp, O_RDWR);
+    assert_true(fd >= 0 && flock(fd, LOCK_EX) == 0);
+    no_tiles(want, "another process");
+    assert_int_equal(close(fd), 0);
+    with_tiles((struct engine_params){0}, NULL, want, false, "left behind");
+
+    clear_tiles();
+    (void)snprintf(dir, sizeof dir, "%s/lectern", getenv("XDG_CACHE_HOME"));
+    if (!file_write(dir, "", 0, &e)) fail_msg("%s", e.msg);
+    no_tiles(want, "folder");
+    if (!file_remove_tree(getenv("XDG_CACHE_HOME"), &e)) fail_msg("%s", e.msg);
+    free(want);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +432,10 @@ int main(void)
         cmocka_unit_test(test_cancelled_pass),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_smaller),
+        cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_damaged_tiles),
+        cmocka_unit_test(test_changed_model),
+        cmocka_unit_test(test_no_tiles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
