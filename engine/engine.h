@@ -198,7 +198,7 @@ struct engine_info {
     char file_type[32];  // the most common weight type by bytes: "Q4_1"
     uint64_t n_params;   // exact, from the tensors
     uint64_t weight_bytes_file;   // tensor data in the file
-    uint64_t weight_bytes_device; // after repacking
+    uint64_t weight_bytes_device; // of what stays there, after repacking
     uint64_t weight_bytes_token;  // of them read for one token
     uint64_t kv_bytes, scratch_bytes;
     uint64_t lora_bytes; // of adapters on the device

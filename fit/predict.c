@@ -65,8 +65,8 @@ static uint32_t max_context(const struct engine_device *d, const struct fit_mode
     while (hi - lo > 1) {
         struct engine_plan p;
         uint32_t mid = lo + (hi - lo) / 2;
-        bool fits = plan_of(d, m, w, mid * 32, 0, &p) &&
-                    w->device + p.kv_bytes + p.scratch_bytes <= budget;
+        bool fits =
+            plan_of(d, m, w, mid * 32, 0, &p) && w->device + p.kv_bytes + p.scratch_bytes <= budget;
         *(fits ? &lo : &hi) = mid;
     }
     return lo * 32;

@@ -1,8 +1,9 @@
 // Exact sizes of every Llama in every common quantisation, without a file.
 //
 //   file bytes    what the mix rules of llama.cpp's quantiser (no importance matrix) give each
-//   tensor device bytes  the same tensors after this engine's repacking, without the embedding where
-//   it is not the output matrix too: the host reads its rows from the file
+//                 tensor
+//   device bytes  the same tensors after this engine's repacking, without the embedding where it is
+//                 not the output matrix too: the host reads its rows from the file
 //
 // A real file may be mixed by other rules: its header is the truth for that file.
 #ifndef LECTERN_SIZES_H

@@ -200,9 +200,10 @@ static void machine_table(struct plan *p, const cJSON *table, const cJSON *pick)
     const cJSON *r;
     doc_full(d);
     doc_caption(d, "Table",
-                "What fits this machine. The bold line is the pick; in all = weights, cache and "
-                "scratch at the context given. Streamed: layers that do not fit are read from the "
-                "file for every token.");
+                "What fits this machine. The bold line is the pick; weights as in the file; in "
+                "all = weights as the device holds them (an embedding of its own stays in the "
+                "file), cache and scratch at the context given. Streamed: layers that do not fit "
+                "are read from the file for every token.");
     doc_table_compact(d);
     doc_table_begin(d, cols, 8);
     cJSON_ArrayForEach(r, table)

@@ -397,17 +397,17 @@ static void test_streamed(void **state)
 {
     (void)state;
 #define ROW(name, n, verdict)                                                                      \
-    "{\"model\":\"" name "\",\"family\":\"Llama 3.1\",\"quant\":\"Q4_K_M\",\"n_params\":" n                 \
-    ",\"weight_bytes\":2e9,\"total_bytes\":3e9,\"n_ctx\":2048,\"max_ctx\":8192,"                       \
+    "{\"model\":\"" name "\",\"family\":\"Llama 3.1\",\"quant\":\"Q4_K_M\",\"n_params\":" n        \
+    ",\"weight_bytes\":2e9,\"total_bytes\":3e9,\"n_ctx\":2048,\"max_ctx\":8192,"                   \
     "\"decode_tok_s\":40,\"verdict\":\"" verdict "\"}"
     struct plan_inputs in = {.tool = "lectern of the tests"};
     struct err e = {0};
     struct text prompt;
     cJSON *plan;
     learner_default(&in.learner);
-    in.hardware = cJSON_Parse("{\"version\":1,\"device\":{\"name\":\"x\"},\"host\":{},\"fits\":["
-                              ROW("Llama 3.1 70B", "70e9", "streamed") ","
-                              ROW("Llama 3.1 8B", "8e9", "fits") "]}");
+    in.hardware =
+        cJSON_Parse("{\"version\":1,\"device\":{\"name\":\"x\"},\"host\":{},\"fits\":[" ROW(
+            "Llama 3.1 70B", "70e9", "streamed") "," ROW("Llama 3.1 8B", "8e9", "fits") "]}");
     assert_non_null(in.hardware);
     if (!plan_make(&in, &plan, &prompt, &e)) fail_msg("%s", e.msg);
     const cJSON *machine = cJSON_GetObjectItemCaseSensitive(plan, "machine");

@@ -30,7 +30,8 @@ static struct engine_plan plan_of(const struct engine *g, const struct want *w)
     return p;
 }
 
-// Sizes as they were asked for; the driver's rounding of each buffer is in `allocated`, not in them.
+// Sizes as they were asked for; the driver's rounding of each buffer is in `allocated`, not in
+// them.
 static void asked_for(const struct engine *g, uint64_t *kv, uint64_t *scratch, uint64_t *rounding)
 {
     const struct forward *f = &g->stages[0].forward;
@@ -70,14 +71,21 @@ static void test_shapes(void **state)
                         .types = {"Q4_0"}});
     check((struct want){.m = {.seed = 1, .type = QUANT_Q8_0, .tied_output = true},
                         .types = {"Q8_0"}}); // batch and sequences by default
-    check((struct want){.m = {.seed = 1, .n_heads = 8, .n_kv_heads = 2, .head_dim = 40, .n_ff = 100,
-                              .n_embd = 72, .n_vocab = 333, .n_layers = 5},
+    check((struct want){.m = {.seed = 1,
+                              .n_heads = 8,
+                              .n_kv_heads = 2,
+                              .head_dim = 40,
+                              .n_ff = 100,
+                              .n_embd = 72,
+                              .n_vocab = 333,
+                              .n_layers = 5},
                         .p = {.n_seqs = 3, .n_batch = 1, .n_ctx = 50}, // fewer than rows of logits
                         .types = {"F32"}});
-    check((struct want){.m = {.seed = 1, .n_embd = 96, .n_heads = 3, .n_kv_heads = 1, .n_ff = 33,
-                              .type = QUANT_F16},
-                        .p = {.n_batch = 13}, // not whole tiles of tokens
-                        .types = {"F16"}});
+    check((struct want){
+        .m =
+            {.seed = 1, .n_embd = 96, .n_heads = 3, .n_kv_heads = 1, .n_ff = 33, .type = QUANT_F16},
+        .p = {.n_batch = 13}, // not whole tiles of tokens
+        .types = {"F16"}});
     check((struct want){.m = {.seed = 1, .n_embd = 64, .n_ff = 100, .type = QUANT_Q4_0},
                         .p = {.n_batch = 8000},
                         .types = {"Q4_0", "F16"}}); // rows of 100 are not whole blocks
@@ -94,9 +102,16 @@ static void test_cache(void **state)
         // By hand: 3 layers, K and V of 4 heads padded to 64, every position of both sequences; the
         // tables of pages and of a shift.
         struct engine_device d = {.max_buffer_range = 1 << 27, .max_texel_elements = 1 << 27};
-        struct engine_plan p = {.n_layers = 3, .n_embd = 64, .n_heads = 4, .n_kv_heads = 4,
-                                .head_dim = 16, .n_ff = 96, .n_vocab = 320, .n_ctx = 96,
-                                .n_seqs = 2, .kv = (enum engine_kv)kv};
+        struct engine_plan p = {.n_layers = 3,
+                                .n_embd = 64,
+                                .n_heads = 4,
+                                .n_kv_heads = 4,
+                                .head_dim = 16,
+                                .n_ff = 96,
+                                .n_vocab = 320,
+                                .n_ctx = 96,
+                                .n_seqs = 2,
+                                .kv = (enum engine_kv)kv};
         assert_true(engine_plan(&d, &p));
         uint64_t elements = 3ull * 2 * 2 * 96 * 4 * 64;
         assert_int_equal(p.kv_bytes, elements * bits_x2[kv] / 16 + 2 * 96 / 32 * 16 + 4 * 16);
@@ -113,8 +128,14 @@ static void test_own_memory(void **state)
 {
     (void)state;
     struct engine_device d = {.max_buffer_range = 1 << 27, .max_texel_elements = 1 << 27};
-    struct engine_plan own = {.n_layers = 3, .n_embd = 64, .n_heads = 4, .n_kv_heads = 4,
-                              .head_dim = 16, .n_ff = 96, .n_vocab = 320, .n_batch = 100};
+    struct engine_plan own = {.n_layers = 3,
+                              .n_embd = 64,
+                              .n_heads = 4,
+                              .n_kv_heads = 4,
+                              .head_dim = 16,
+                              .n_ff = 96,
+                              .n_vocab = 320,
+                              .n_batch = 100};
     struct engine_plan shared = own;
     assert_true(engine_plan(&d, &own));
     d.unified = true;
