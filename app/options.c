@@ -132,12 +132,18 @@ static bool print_plan(struct app_engine *a, struct err *e)
     return ok && app_flush(e);
 }
 
-bool app_engine_open(struct app_engine *a, const char *model, struct engine **out, struct err *e)
+static bool set_model(struct app_engine *a, const char *model, struct err *e)
 {
-    *out = NULL;
     if (!app_model_path(model, a->path, sizeof a->path, e)) return false;
     a->p.model_path = a->path;
     a->p.loras = a->loras;
+    return true;
+}
+
+bool app_engine_open(struct app_engine *a, const char *model, struct engine **out, struct err *e)
+{
+    *out = NULL;
+    if (!set_model(a, model, e)) return false;
     if (a->plan != PLAN_NO) {
         if (!print_plan(a, e)) return false;
         exit(APP_OK);
@@ -148,17 +154,29 @@ bool app_engine_open(struct app_engine *a, const char *model, struct engine **ou
     return true;
 }
 
+// Whether everything stays on the devices at the length asked for.
+static bool fits_whole(const struct app_engine *a)
+{
+    struct engine_layout l;
+    struct err ignored;
+    uint32_t resident = 0;
+    if (!engine_lay_out(&a->p, &l, &ignored)) return false;
+    for (uint32_t i = 0; i < l.n_devices; i++)
+        resident += l.device[i].n_resident;
+    return resident == l.n_layers && !l.smaller_ctx;
+}
+
 bool app_engine_open_eval(struct app_engine *a, const char *model, struct engine **out,
                           struct err *e)
 {
     static const uint32_t tries[] = {EVAL_ENGINE_SEQS, 2, 1};
+    *out = NULL;
+    if (!set_model(a, model, e)) return false;
     for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
-        *e = (struct err){0};
         a->p.n_seqs = tries[i];
-        if (app_engine_open(a, model, out, e)) return true;
-        if (e->code != ERR_MEMORY) return false;
+        if (tries[i] == 1 || fits_whole(a)) break;
     }
-    return false;
+    return app_engine_open(a, model, out, e);
 }
 
 int app_bad_option(const char *command, int c, char **argv)

@@ -1,10 +1,9 @@
 #include "engine/model/place.h"
+#include "base/ram.h"
 #include "base/size.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { BATCH_COMFORT = 64, CTX_LEAST = 256, PASS_STREAMED = 2048 };
 
@@ -15,26 +14,15 @@ uint64_t place_stage_bytes(const struct place_stage *s)
 
 // -------------------------------------------------------------------------------- the budget
 
-static uint64_t ram_available(void)
-{
-    FILE *f = fopen("/proc/meminfo", "r");
-    char line[128];
-    unsigned long long kib = 0;
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "MemAvailable: %llu", &kib) == 1) break;
-    if (f) fclose(f);
-    if (kib) return kib * 1024;
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 2 : (uint64_t)1 << 31;
-}
-
 uint64_t place_budget(const struct gpu_caps *c)
 {
     uint64_t free_bytes = c->budget_bytes, margin;
-    if (!strcmp(c->type, "cpu"))
-        free_bytes = ram_available();
+    struct ram ram;
+    ram_read(&ram);
+    if (!strcmp(c->type, "cpu")) // its heap is a figure that allocation does not keep
+        free_bytes = ram.available;
     else if (c->unified)
-        free_bytes = size_min(c->budget_bytes, ram_available());
+        free_bytes = size_min(c->budget_bytes, ram.available);
     margin = size_max(free_bytes / 10, (uint64_t)512 << 20);
     return free_bytes > 2 * margin ? free_bytes - margin : free_bytes / 2;
 }
