@@ -2,9 +2,13 @@
 
 #include <string.h>
 
-static double gib(uint64_t bytes)
+// "512 MiB", "38.2 GiB".
+static void put_size(struct text *t, uint64_t bytes)
 {
-    return (double)bytes / 0x1p30;
+    if (bytes < 1u << 30)
+        text_printf(t, "%.0f MiB", (double)bytes / 0x1p20);
+    else
+        text_printf(t, "%.1f GiB", (double)bytes / 0x1p30);
 }
 
 static uint64_t streamed_bytes(const struct engine_layout *l)
@@ -51,8 +55,9 @@ void layout_notes(const struct engine_layout *l, struct text *out)
         text_puts(out, "The device refused memory that it had promised; trying with less.\n");
     put_smaller(out, l);
     if (!n) return;
-    text_printf(out, "%u of %u layers do not fit: %.1f GiB are read from the file for every token",
-                n, l->n_layers, gib(streamed_bytes(l)));
+    text_printf(out, "%u of %u layers do not fit: ", n, l->n_layers);
+    put_size(out, streamed_bytes(l));
+    text_puts(out, " are read from the file for every token");
     if (l->token_s > 0) {
         text_puts(out, ",\nabout ");
         put_time(out, l->token_s);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_COMFORT = 64, CTX_LEAST = 256, PASS_STREAMED = 2048 };
+enum { BATCH_COMFORT = 64, BATCH_LEAST = 16, CTX_LEAST = 256, PASS_STREAMED = 2048 };
 
 uint64_t place_stage_bytes(const struct place_stage *s)
 {
@@ -217,8 +217,8 @@ static bool too_large(const struct place *p, struct err *e)
 static bool shrink(struct place *p)
 {
     struct forward_params *q = &p->p;
-    if (q->n_batch > 1) {
-        q->n_batch /= 2;
+    if (q->n_batch > BATCH_LEAST) {
+        q->n_batch = (uint32_t)size_max(q->n_batch / 2, BATCH_LEAST);
         p->smaller_batch = true;
     } else if (q->n_ctx > CTX_LEAST) {
         halve_context(p);

@@ -3,7 +3,7 @@
 // The layers are shared out over the devices in their order, by budget. On each device everything
 // stays if it fits; else the first layers stay and the others are streamed through two slots. What
 // is given up, in this order: tokens a batch (down to 64) to keep all layers resident; resident
-// layers; tokens a batch (down to 1); positions of context (halved, down to 256).
+// layers; tokens a batch (down to 16); positions of context (halved, down to 256).
 #ifndef LECTERN_PLACE_H
 #define LECTERN_PLACE_H
 
