@@ -42,7 +42,7 @@ enum { // beyond every character
     "  --batch N       most tokens computed at once (default 512)\n"                               \
     "  --lora FILE[:S] LoRA adapter (GGUF) with scale S (default 1); may be repeated\n"            \
     "  --tile-cache    keep weights on disk as the device wants them: loads and streams\n"         \
-    "                  faster, takes as much disk as the model and a fifth more\n"                  \
+    "                  faster, takes about as much disk as the model\n"                             \
     "  --validate      Khronos validation layer on; any message is a failure\n"                    \
     "  --quiet         no progress on standard error\n"
 
