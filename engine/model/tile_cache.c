@@ -33,8 +33,7 @@ static uint64_t stir(uint64_t h, uint64_t w)
     return h << 29 | h >> 35;
 }
 
-// Eight chains, so that as many multiplications are under way at once. size: a multiple of 8. 13 GB/s
-// on a core, which makes reading 8B Q4_K_M (5.1 GB) from memory 6 % dearer.
+// Eight chains, so that as many multiplications are under way at once. size: a multiple of 8.
 static uint64_t sum_of(const void *data, size_t size, uint64_t seed)
 {
     const unsigned char *p = data;
@@ -74,7 +73,8 @@ static bool make_table(struct tile_cache *c, const struct weights *const *w, uin
                        struct err *e)
 {
     c->entries = calloc(c->file->n_tensors + 1, sizeof *c->entries);
-    if (!c->entries) return err_nomem(e, "a table of tiles", c->file->n_tensors * sizeof *c->entries);
+    if (!c->entries)
+        return err_nomem(e, "a table of tiles", c->file->n_tensors * sizeof *c->entries);
     for (uint32_t i = 0; i < n; i++) {
         want_group(c, &w[i]->output);
         for (uint32_t k = 0; k < w[i]->n_layers; k++)

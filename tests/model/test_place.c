@@ -296,7 +296,11 @@ static void check_tiles(enum quant_type type, bool tied)
                                         {.max_matrix = 65536},
                                         {.max_matrix = 65536, .force_staging = true}};
     const struct engine_params places[] = {
-        {0}, {.max_bytes = {budget_for(0, 1)}}, {.max_bytes = {budget_for(3, 1)}}, {.device = "0,0"}};
+        {0},
+        {.max_bytes = {budget_for(0, 1)}},
+        {.max_bytes = {budget_for(3, 1)}},
+        {.device = "0,0"},
+    };
     char *first = NULL, *bytes;
     size_t size, n;
     struct err e;
