@@ -49,8 +49,8 @@ enum { // beyond every character
     "  --kv TYPE       of the key/value cache: f16 (default), f32, q8_0 or q4_0\n"                 \
     "  --batch N       most tokens computed at once (default 512)\n"                               \
     "  --lora FILE[:S] LoRA adapter (GGUF) with scale S (default 1); may be repeated\n"            \
-    "  --tile-cache    keep weights on disk as the device wants them: loads, streams\n"         \
-    "                  faster, takes as much disk as the model and a fifth more\n"                  \
+    "  --tile-cache    keep weights on disk as the device wants them: loads and\n"                 \
+    "                  streams faster, takes about as much disk as the model\n"                    \
     "  --validate      Khronos validation layer on; any message is a failure\n"                    \
     "  --quiet         no progress on standard error\n"
 

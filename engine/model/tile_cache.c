@@ -15,7 +15,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { VERSION = 1, HEADER = 128, ALIGN = 4096, PIECE = 4096, PIECES = 32 };
+enum { VERSION = 1, HEADER = 128, ALIGN = 4096, PIECE = 4096, PIECES = 32, CHAINS = 8 };
 
 // --------------------------------------------------------------------------------- checksums
 
@@ -30,21 +30,25 @@ static uint64_t word(const unsigned char *p)
 static uint64_t stir(uint64_t h, uint64_t w)
 {
     h = (h ^ w) * 0x9e3779b97f4a7c15u; // odd: 2^64 / golden ratio
-    return h ^ h >> 29;
+    return h << 29 | h >> 35;
 }
 
-// Four chains, so that four multiplications are under way at once. size: a multiple of 8.
+// Eight chains, so that as many multiplications are under way at once. size: a multiple of 8.
 static uint64_t sum_of(const void *data, size_t size, uint64_t seed)
 {
     const unsigned char *p = data;
-    uint64_t h[4] = {seed, seed + 1, seed + 2, seed + 3};
+    uint64_t h[CHAINS];
     size_t at = 0;
-    for (; at + 32 <= size; at += 32)
-        for (int k = 0; k < 4; k++)
+    for (unsigned k = 0; k < CHAINS; k++)
+        h[k] = seed + k;
+    for (; at + sizeof h <= size; at += sizeof h)
+        for (unsigned k = 0; k < CHAINS; k++)
             h[k] = stir(h[k], word(p + at + 8 * k));
     for (; at + 8 <= size; at += 8)
         h[0] = stir(h[0], word(p + at));
-    return stir(stir(stir(h[0], h[1]), h[2]), h[3]);
+    for (unsigned k = 1; k < CHAINS; k++)
+        h[0] = stir(h[0], h[k]);
+    return h[0];
 }
 
 // ------------------------------------------------------------------------------------- table
@@ -69,7 +73,8 @@ static bool make_table(struct tile_cache *c, const struct weights *const *w, uin
                        struct err *e)
 {
     c->entries = calloc(c->file->n_tensors + 1, sizeof *c->entries);
-    if (!c->entries) return err_nomem(e, "a table of tiles", c->file->n_tensors * sizeof *c->entries);
+    if (!c->entries)
+        return err_nomem(e, "a table of tiles", c->file->n_tensors * sizeof *c->entries);
     for (uint32_t i = 0; i < n; i++) {
         want_group(c, &w[i]->output);
         for (uint32_t k = 0; k < w[i]->n_layers; k++)

@@ -20,8 +20,8 @@
 // that. So a changed file is noticed unless it kept size and time and differs in weights between
 // those pieces alone; a copy with a new time is a new model.
 //
-// The file is written under NAME-HASH.tiles.tmp, which a lock keeps for one writer, and renamed when
-// every tile is in it and on the disk. What a killed writer leaves is taken over by the next one.
+// The file is written under NAME-HASH.tiles.tmp, which a lock keeps for one writer, and renamed
+// when every tile is in it and on the disk. What a killed writer leaves is taken over by the next one.
 // Every tile is checked as it is read. Whatever is wrong with the file, weights are repacked as
 // without it, and the file is removed, so that the next load writes it anew.
 #ifndef LECTERN_TILE_CACHE_H

@@ -196,7 +196,7 @@ bool upload_layer(struct uploader *u, struct layer *y, struct err *e)
     return ok;
 }
 
-static void expect(const struct uploader *u, const struct gguf_tensor *t)
+static void expect_tensor(const struct uploader *u, const struct gguf_tensor *t)
 {
     if (cache_mode(u) == TILES_READ)
         tile_cache_expect(u->tiles, t);
@@ -204,19 +204,24 @@ static void expect(const struct uploader *u, const struct gguf_tensor *t)
         gguf_expect(u->file, t, 0, t->size);
 }
 
+static void expect_group(const struct uploader *u, const struct matrix_group *g)
+{
+    for (uint32_t k = 0; k < g->n; k++)
+        for (uint32_t j = 0; j < g->m[k].n_tensors && !g->m[k].first_tile; j++)
+            expect_tensor(u, g->m[k].t[j]);
+}
+
 void upload_expect(const struct uploader *u, struct layer *y)
 {
-    for (uint32_t i = 0; i < LAYER_GROUPS; i++) {
-        struct matrix_group *g = layer_group(y, i);
-        for (uint32_t k = 0; k < g->n; k++)
-            for (uint32_t j = 0; j < g->m[k].n_tensors && !g->m[k].first_tile; j++)
-                expect(u, g->m[k].t[j]);
-    }
+    for (uint32_t i = 0; i < LAYER_GROUPS; i++)
+        expect_group(u, layer_group(y, i));
 }
 
 bool upload_resident(struct uploader *u, struct weights *w, struct progress *progress,
                      uint64_t *done, struct err *e)
 {
+    if (w->has_output) expect_group(u, &w->output);
+    if (w->n_resident) upload_expect(u, &w->layers[0]);
     if (w->has_output) {
         progress_update(progress, *done, "output matrix");
         if (!upload_vector(u, &w->out_norm, e) || !upload_group(u, &w->output, e)) return false;

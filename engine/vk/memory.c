@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 enum { STAGING_BYTES = 16 << 20 };
 
@@ -85,17 +84,6 @@ static bool bind_memory(struct gpu *g, enum gpu_memory kind, struct gpu_buf *b, 
     return v == VK_SUCCESS || gpu_fail(e, v, "bind a buffer");
 }
 
-// Memory of a software device is made of pages like any other: large ones, where the system has them,
-// are taken in a hundredth of the page faults and need fewer entries of the TLB.
-static void use_large_pages(const struct gpu *g, const struct gpu_buf *b)
-{
-    const uintptr_t page = 2 << 20;
-    uintptr_t begin = size_align((uintptr_t)b->map, page),
-              end = ((uintptr_t)b->map + b->size) / page * page;
-    if (!strcmp(g->caps.type, "cpu") && b->map && begin < end)
-        (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
-}
-
 static bool create_view(struct gpu *g, struct gpu_buf *b, struct err *e)
 {
     if (!g->texel || b->size / 16 > g->caps.max_texel_elements) return true;
@@ -171,7 +159,6 @@ bool gpu_buf_create(struct gpu *g, enum gpu_memory kind, uint64_t bytes, const c
         goto fail;
     }
     if (!bind_memory(g, kind, out, name, e) || !create_view(g, out, e)) goto fail;
-    use_large_pages(g, out);
     if (g->messenger)
         vkSetDebugUtilsObjectNameEXT(
             g->device, &(VkDebugUtilsObjectNameInfoEXT){

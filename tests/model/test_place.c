@@ -11,15 +11,16 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char path[] = "place_tiny.gguf";
 enum { N = 70, LAYERS = 7 };
 
-static void write_model(enum quant_type type, bool tied)
+static void write_seeded(enum quant_type type, bool tied, uint64_t seed)
 {
     struct err e;
-    struct tiny_model m = {.seed = 31,
+    struct tiny_model m = {.seed = seed,
                            .n_layers = LAYERS,
                            .n_embd = 256,
                            .n_heads = 4,
@@ -28,6 +29,11 @@ static void write_model(enum quant_type type, bool tied)
                            .type = type,
                            .tied_output = tied};
     if (!tiny_model_write(&m, path, &e)) fail_msg("%s", e.msg);
+}
+
+static void write_model(enum quant_type type, bool tied)
+{
+    write_seeded(type, tied, 31);
 }
 
 static struct engine *open_with(struct engine_params p, const struct gpu_limits *limits)
@@ -289,7 +295,11 @@ static void check_tiles(enum quant_type type, bool tied)
                                         {.max_matrix = 65536},
                                         {.max_matrix = 65536, .force_staging = true}};
     const struct engine_params places[] = {
-        {0}, {.max_bytes = {budget_for(0, 1)}}, {.max_bytes = {budget_for(3, 1)}}, {.device = "0,0"}};
+        {0},
+        {.max_bytes = {budget_for(0, 1)}},
+        {.max_bytes = {budget_for(3, 1)}},
+        {.device = "0,0"},
+    };
     char *first = NULL, *bytes;
     size_t size, n;
     struct err e;
@@ -362,18 +372,40 @@ static void test_damaged_tiles(void **state)
     free(want);
 }
 
-// Another model under the same name, and the same bytes with another time.
+static void set_time(time_t s)
+{
+    const struct timespec times[2] = {{.tv_sec = s}, {.tv_sec = s}};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+// Another model under the same name and of the same time: other types, or other weights alone. And
+// the same bytes of another time.
 static void test_changed_model(void **state)
 {
     (void)state;
+    const struct engine_params plain = {0};
+    float *want = NULL;
+    char *before, *after;
+    size_t n;
+    struct err e;
     clear_tiles();
-    for (int i = 0; i < 4; i++) {
-        write_model(i % 2 ? QUANT_Q4_1 : QUANT_Q4_0, i / 2);
-        float *want = want_logits();
-        with_tiles((struct engine_params){0}, NULL, want, true, "another model");
-        with_tiles((struct engine_params){0}, NULL, want, true, "the same model");
+    for (uint64_t i = 0; i < 4; i++) {
+        write_seeded(i / 2 ? QUANT_Q4_1 : QUANT_Q4_0, false, 31 + i % 2);
+        set_time(1000000000);
         free(want);
+        want = want_logits();
+        with_tiles(plain, NULL, want, true, "another model");
+        with_tiles(plain, NULL, want, true, "the same model");
     }
+    assert_true(file_read(tiles, 1 << 26, &before, &n, &e));
+    set_time(1000000001);
+    with_tiles(plain, NULL, want, true, "another time");
+    assert_true(file_read(tiles, 1 << 26, &after, &n, &e));
+    assert_memory_not_equal(before + 64, after + 64, 64); // the key
+    assert_memory_equal(before + 128, after + 128, n - 128);
+    free(before);
+    free(after);
+    free(want);
 }
 
 static void no_tiles(const float *want, const char *why)
