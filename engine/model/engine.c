@@ -310,9 +310,10 @@ bool engine_open_limited(const struct engine_params *p, const struct gpu_limits 
     *out = NULL;
     struct engine *g = calloc(1, sizeof *g);
     if (!g) return err_nomem(e, "the engine", sizeof *g);
-    if (!prepare(g, p, limits, e) || !open_vocab(g, p, e) || !allocate_all(g, p, e) ||
-        !alloc_host(g, e) || (p->tile_cache && (open_tiles(g), false)) ||
-        !load(g, p->progress, e)) {
+    bool ok = prepare(g, p, limits, e) && open_vocab(g, p, e) && allocate_all(g, p, e) &&
+              alloc_host(g, e);
+    if (ok && p->tile_cache) open_tiles(g);
+    if (!ok || !load(g, p->progress, e)) {
         engine_close(g);
         return false;
     }
