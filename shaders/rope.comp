@@ -7,7 +7,6 @@
 // v_base for V.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
 #include "push.h"
 #include "lib/load.glsl"
 #define CACHE_WRITE 4
@@ -42,7 +41,7 @@ void store_kv(bool key, uint head, uint i, uint cell, uint ang) // a vec4, or a 
     uint at = (cell * p.n_kv_heads + head) * p.kv_dim + (key ? 0u : p.v_base);
     if (CACHE_QUANTISED) {
         vec4 v[16];
-        [[unroll]] for (uint k = 0u; k < 16u; k++) {
+        for (uint k = 0u; k < 16u; k++) {
             v[k] = vec4(0.0);
             if (16u * i + k < p.head_dim / 4u) v[k] = kv4(key, head, 16u * i + k, ang);
         }

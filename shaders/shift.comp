@@ -4,7 +4,6 @@
 //   (a, b) -> (a cos - b sin, a sin + b cos), one vec4 (two pairs) at a time
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
 #include "push.h"
 #include "lib/load.glsl"
 #define CACHE_WRITE 2
@@ -33,7 +32,7 @@ void main()
         if (CACHE_QUANTISED) {
             vec4 v[16];
             cache_read64(head / 64u + piece, v);
-            [[unroll]] for (uint k = 0u; k < 16u; k++)
+            for (uint k = 0u; k < 16u; k++)
                 if (16u * piece + k < hd4) v[k] = rotate(v[k], 16u * piece + k);
             cache_store64(head / 64u + piece, v);
         } else {

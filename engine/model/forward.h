@@ -107,6 +107,9 @@ void forward_scratch(const struct gpu *gpu, const struct config *c, const struct
                      const struct forward_params *p, uint64_t bytes[N_SCRATCH]);
 // The most tokens that scratch may hold on this device.
 uint32_t forward_max_batch(const struct gpu *gpu, const struct config *c, const struct weights *w);
+// Query heads (of a group that shares a key/value head) and tokens that one attention tile takes.
+void forward_tile(const struct gpu *gpu, uint32_t head_dim, uint32_t group, uint32_t *heads,
+                  uint32_t *tokens);
 // What kv_store_create is asked for these layers. pages: for its sizes.
 struct kv_params forward_kv(const struct config *c, const struct weights *w,
                             const struct forward_params *p, const struct kv_pages *pages);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { TEXEL_STORAGE = 3 }; // storage buffers of a kernel that reads texel buffers: norm writes 3
+
 bool gpu_fail(struct err *e, VkResult r, const char *what)
 {
     switch (r) {
@@ -141,15 +143,13 @@ static void probe_memory(VkPhysicalDevice d, struct gpu_caps *c)
         .pNext = c->budget_known ? &budget : NULL};
     vkGetPhysicalDeviceMemoryProperties2(d, &m);
     const VkPhysicalDeviceMemoryProperties *p = &m.memoryProperties;
-    c->unified = p->memoryHeapCount > 0;
-    for (uint32_t i = 0; i < p->memoryHeapCount; i++) {
-        if (!(p->memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)) {
-            c->unified = false;
-        } else if (p->memoryHeaps[i].size > c->heap_bytes) {
+    c->unified = gpu_unified(p);
+    for (uint32_t i = 0; i < p->memoryHeapCount; i++)
+        if (p->memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT &&
+            p->memoryHeaps[i].size > c->heap_bytes) {
             c->heap_bytes = p->memoryHeaps[i].size;
             c->budget_bytes = c->budget_known ? budget.heapBudget[i] : c->heap_bytes;
         }
-    }
 }
 
 static void probe_features(VkPhysicalDevice d, struct gpu_caps *c)
@@ -172,6 +172,20 @@ static void probe_features(VkPhysicalDevice d, struct gpu_caps *c)
     c->tier = c->subgroup_shuffle && small_storage;
     if (c->tier == 1 && c->fp16 && c->int8_dot && strcmp(c->type, "cpu")) c->tier = 2;
     if (c->tier == 2 && c->coopmat) c->tier = 3;
+}
+
+static void judge(VkPhysicalDevice d, const VkPhysicalDeviceLimits *l, struct gpu_caps *c)
+{
+    uint32_t family, storage = l->maxPerStageDescriptorStorageBuffers;
+    if (!compute_family(d, &family))
+        (void)snprintf(c->why_not, sizeof c->why_not, "no compute queue");
+    else if (!c->heap_bytes)
+        (void)snprintf(c->why_not, sizeof c->why_not, "no memory heap");
+    else if (storage < (gpu_texel(c) ? TEXEL_STORAGE : GPU_MAX_BINDINGS))
+        (void)snprintf(c->why_not, sizeof c->why_not,
+                       "a kernel may bind %u storage buffers there, which is too few", storage);
+    else
+        c->usable = true;
 }
 
 static void probe(VkPhysicalDevice d, uint32_t index, struct gpu_caps *c)
@@ -210,17 +224,54 @@ static void probe(VkPhysicalDevice d, uint32_t index, struct gpu_caps *c)
     memcpy(c->max_groups, l->maxComputeWorkGroupCount, sizeof c->max_groups);
     c->shared_bytes = l->maxComputeSharedMemorySize;
     c->max_allocations = l->maxMemoryAllocationCount;
-    uint32_t family;
     if (base.apiVersion < VK_API_VERSION_1_1) {
         (void)snprintf(c->why_not, sizeof c->why_not, "the driver's Vulkan is older than 1.1");
         return;
     }
     probe_memory(d, c);
     probe_features(d, c);
-    c->usable = compute_family(d, &family) && c->heap_bytes > 0;
-    if (!c->usable)
-        (void)snprintf(c->why_not, sizeof c->why_not, "no %s",
-                       c->heap_bytes ? "compute queue" : "memory heap");
+    judge(d, l, c);
+}
+
+static bool name_contains(const char *name, const char *part)
+{
+    for (; *name; name++)
+        if (!strncasecmp(name, part, strlen(part))) return true;
+    return false;
+}
+
+static bool is_number(const char *s)
+{
+    bool digits = *s != 0;
+    for (; *s; s++)
+        digits &= isdigit((unsigned char)*s) != 0;
+    return digits;
+}
+
+// The n-th device is among those that LECTERN_DEVICES names.
+static bool visible(uint32_t n, const struct gpu_caps *c)
+{
+    const char *list = getenv("LECTERN_DEVICES");
+    char names[512], *rest = names;
+    if (!list || !*list) return true;
+    (void)snprintf(names, sizeof names, "%s", list);
+    for (char *one; (one = strsep(&rest, ","));)
+        if (is_number(one) ? strtoul(one, NULL, 10) == n : *one && name_contains(c->name, one))
+            return true;
+    return false;
+}
+
+static size_t keep_visible(VkPhysicalDevice *devices, struct gpu_caps *caps, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!visible((uint32_t)i, &caps[i])) continue;
+        devices[kept] = devices[i];
+        caps[kept] = caps[i];
+        caps[kept].index = (uint32_t)kept;
+        kept++;
+    }
+    return kept;
 }
 
 // Physical devices of the instance with their caps, each deviceUUID once. Caller frees both.
@@ -255,7 +306,9 @@ static bool enumerate(VkInstance instance, VkPhysicalDevice **devices, struct gp
             seen |= !strcmp((*caps)[j].uuid, c->uuid) && !strcmp((*caps)[j].name, c->name);
         if (!seen) (*devices)[(*n)++] = (*devices)[i];
     }
-    return true;
+    *n = keep_visible(*devices, *caps, *n);
+    if (*n) return true;
+    err_set(e, ERR_ARG, "LECTERN_DEVICES names none of the %u Vulkan devices here", count);
 fail:
     free(*devices);
     free(*caps);
@@ -277,13 +330,6 @@ bool gpu_list(struct gpu_caps **out, size_t *n, struct err *e)
     return ok;
 }
 
-static bool name_contains(const char *name, const char *part)
-{
-    for (; *name; name++)
-        if (!strncasecmp(name, part, strlen(part))) return true;
-    return false;
-}
-
 // Higher is better; a software device is the last resort.
 static int preference(const struct gpu_caps *c)
 {
@@ -297,9 +343,7 @@ static bool choose(const struct gpu_caps *caps, size_t n, const char *want, size
                    struct err *e)
 {
     size_t best = n;
-    bool number = want && *want;
-    for (const char *p = want; number && *p; p++)
-        number = isdigit((unsigned char)*p) != 0;
+    bool number = want && is_number(want);
     for (size_t i = 0; i < n; i++) {
         bool match =
             !want || (number ? strtoul(want, NULL, 10) == i : name_contains(caps[i].name, want));
@@ -317,15 +361,14 @@ static bool choose(const struct gpu_caps *caps, size_t n, const char *want, size
     return true;
 }
 
-// A family for copies alone, which real GPUs run beside compute; else the compute family.
-static uint32_t transfer_family(VkPhysicalDevice d, uint32_t compute)
+// Families for video and the like may copy too, but are for something else.
+uint32_t gpu_transfer_family(const VkQueueFamilyProperties *q, uint32_t n, uint32_t compute)
 {
-    VkQueueFamilyProperties q[16];
-    uint32_t n = 16;
-    vkGetPhysicalDeviceQueueFamilyProperties(d, &n, q);
+    const VkQueueFlags alone =
+        VK_QUEUE_TRANSFER_BIT | VK_QUEUE_SPARSE_BINDING_BIT | VK_QUEUE_PROTECTED_BIT;
     for (uint32_t i = 0; i < n; i++)
-        if (q[i].queueFlags & VK_QUEUE_TRANSFER_BIT &&
-            !(q[i].queueFlags & (VK_QUEUE_COMPUTE_BIT | VK_QUEUE_GRAPHICS_BIT)))
+        if (q[i].queueCount && q[i].queueFlags & VK_QUEUE_TRANSFER_BIT &&
+            !(q[i].queueFlags & ~alone))
             return i;
     return compute;
 }
@@ -334,7 +377,10 @@ static bool create_device(struct gpu *g, struct err *e)
 {
     if (!compute_family(g->physical, &g->queue_family))
         return err_set(e, ERR_DEVICE, "%s has no compute queue", g->caps.name);
-    g->transfer_family = transfer_family(g->physical, g->queue_family);
+    VkQueueFamilyProperties q[16];
+    uint32_t n = 16;
+    vkGetPhysicalDeviceQueueFamilyProperties(g->physical, &n, q);
+    g->transfer_family = gpu_transfer_family(q, n, g->queue_family);
     bool two = g->transfer_family != g->queue_family;
     const float priority = 1;
     VkDeviceQueueCreateInfo queues[] = {

@@ -32,7 +32,8 @@ struct gpu_caps { // what was probed, or lowered by gpu_limits
     char why_not[160];
 };
 
-// Lists every device once. Caller frees *out.
+// Lists every device once, of those that LECTERN_DEVICES names where it is set (as --device does, by
+// their numbers without it). Caller frees *out.
 bool gpu_list(struct gpu_caps **out, size_t *n, struct err *e);
 
 struct gpu_limits { // tests lower limits and hide features; zeros change nothing
@@ -76,6 +77,9 @@ void gpu_destroy(struct gpu *g);
 bool gpu_texel(const struct gpu_caps *c);
 uint64_t gpu_max_matrix(const struct gpu_caps *c, bool texel);
 
+// A family for copies alone, which real GPUs run beside compute; else the compute family.
+uint32_t gpu_transfer_family(const VkQueueFamilyProperties *q, uint32_t n, uint32_t compute);
+
 // Turns a VkResult into an error; `what` completes "cannot WHAT".
 bool gpu_fail(struct err *e, VkResult r, const char *what);
 // True when the validation layer has been silent, else ERR_INTERNAL with its message.
@@ -106,6 +110,11 @@ struct gpu_buf { // a buffer that owns its memory, or a view into such a buffer
 bool gpu_buf_create(struct gpu *g, enum gpu_memory kind, uint64_t bytes, const char *name,
                     struct gpu_buf *out, struct err *e);
 void gpu_buf_destroy(struct gpu *g, struct gpu_buf *b);
+// What buffers are made of: the best memory type for a kind among the bits of `allowed`; the size of
+// the largest device-local heap; whether device memory is host memory, all of it mapped.
+bool gpu_memory_type(const struct gpu *g, enum gpu_memory kind, uint32_t allowed, uint32_t *out);
+uint64_t gpu_largest_heap(const VkPhysicalDeviceMemoryProperties *m);
+bool gpu_unified(const VkPhysicalDeviceMemoryProperties *m);
 // What gpu_buf_create would take from the device, without taking it; 0 when Vulkan refuses. In a
 // struct gpu without a device: what it would ask for.
 uint64_t gpu_buf_bytes(struct gpu *g, uint64_t bytes);

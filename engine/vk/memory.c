@@ -29,19 +29,73 @@ static struct wish wish_of(const struct gpu *g, enum gpu_memory kind)
     return (struct wish){seen, 0, local};
 }
 
-// Index of the memory type that the buffer may use and that suits the wish best.
-static bool memory_type(const struct gpu *g, uint32_t allowed, struct wish w, uint32_t *out)
+uint64_t gpu_largest_heap(const VkPhysicalDeviceMemoryProperties *m)
 {
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < m->memoryHeapCount; i++)
+        if (m->memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)
+            most = size_max(most, m->memoryHeaps[i].size);
+    return most;
+}
+
+// Cards without a resizable BAR show the host 256 MiB of their memory as a heap of its own: weights
+// must not go there only because it is mapped.
+static int score_of(const struct gpu *g, enum gpu_memory kind, uint32_t type)
+{
+    const VkMemoryType *t = &g->memory.memoryTypes[type];
+    struct wish w = wish_of(g, kind);
+    int score = __builtin_popcount(t->propertyFlags & w.like) -
+                __builtin_popcount(t->propertyFlags & w.avoid);
+    bool small = g->memory.memoryHeaps[t->heapIndex].size < gpu_largest_heap(&g->memory);
+    return kind == GPU_DEVICE && small ? score - 32 : score;
+}
+
+bool gpu_memory_type(const struct gpu *g, enum gpu_memory kind, uint32_t allowed, uint32_t *out)
+{
+    VkMemoryPropertyFlags need = wish_of(g, kind).need;
     int best = INT_MIN;
     for (uint32_t i = 0; i < g->memory.memoryTypeCount; i++) {
-        VkMemoryPropertyFlags f = g->memory.memoryTypes[i].propertyFlags;
-        if (!(allowed >> i & 1u) || (f & w.need) != w.need) continue;
-        int score = __builtin_popcount(f & w.like) - __builtin_popcount(f & w.avoid);
+        if (!(allowed >> i & 1u) || (g->memory.memoryTypes[i].propertyFlags & need) != need)
+            continue;
+        int score = score_of(g, kind, i);
         if (score <= best) continue;
         best = score;
         *out = i;
     }
     return best > INT_MIN;
+}
+
+bool gpu_unified(const VkPhysicalDeviceMemoryProperties *m)
+{
+    const VkMemoryPropertyFlags all = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT |
+                                      VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
+                                      VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    bool seen = false;
+    for (uint32_t i = 0; i < m->memoryHeapCount; i++)
+        if (!(m->memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)) return false;
+    for (uint32_t i = 0; i < m->memoryTypeCount; i++)
+        seen |= (m->memoryTypes[i].propertyFlags & all) == all &&
+                m->memoryHeaps[m->memoryTypes[i].heapIndex].size == gpu_largest_heap(m);
+    return seen;
+}
+
+// Takes memory of the best type that has it left.
+static VkResult allocate(struct gpu *g, enum gpu_memory kind, struct gpu_buf *b,
+                         const VkMemoryRequirements *r, uint32_t *type)
+{
+    VkResult v = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    if (g->max_bytes && g->allocated_bytes + r->size > g->max_bytes) return v;
+    for (uint32_t left = r->memoryTypeBits; v == VK_ERROR_OUT_OF_DEVICE_MEMORY &&
+                                            gpu_memory_type(g, kind, left, type);
+         left &= ~(1u << *type))
+        v = g->vk.vkAllocateMemory(g->device,
+                                   &(VkMemoryAllocateInfo){
+                                       .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                       .allocationSize = r->size,
+                                       .memoryTypeIndex = *type,
+                                   },
+                                   NULL, &b->memory);
+    return v;
 }
 
 static bool bind_memory(struct gpu *g, enum gpu_memory kind, struct gpu_buf *b, const char *name,
@@ -53,21 +107,13 @@ static bool bind_memory(struct gpu *g, enum gpu_memory kind, struct gpu_buf *b, 
     b->kind = kind;
     g->vk.vkGetBufferMemoryRequirements(g->device, b->buffer, &r);
     uint32_t type = 0;
-    if (!memory_type(g, r.memoryTypeBits, wish_of(g, kind), &type))
+    if (!gpu_memory_type(g, kind, r.memoryTypeBits, &type))
         return err_set(e, ERR_DEVICE, "%s has no memory type for %s", g->caps.name, name);
     if (g->caps.max_allocation && r.size > g->caps.max_allocation)
         return err_set(e, ERR_MEMORY, "%s needs %llu bytes in one piece; %s allows %llu", name,
                        (unsigned long long)r.size, g->caps.name,
                        (unsigned long long)g->caps.max_allocation);
-    VkResult v = VK_ERROR_OUT_OF_DEVICE_MEMORY;
-    if (!g->max_bytes || g->allocated_bytes + r.size <= g->max_bytes)
-        v = g->vk.vkAllocateMemory(g->device,
-                                   &(VkMemoryAllocateInfo){
-                                       .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                                       .allocationSize = r.size,
-                                       .memoryTypeIndex = type,
-                                   },
-                                   NULL, &b->memory);
+    VkResult v = allocate(g, kind, b, &r, &type);
     if (v != VK_SUCCESS)
         return err_set(e, ERR_MEMORY,
                        "%s has no %llu MiB left for %s: try a smaller --ctx or a smaller model",

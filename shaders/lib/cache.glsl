@@ -6,7 +6,8 @@
 //
 // KV_TYPE is the includer's specialisation constant. Readers have READ_BUFFER(n, kv) and define
 // CACHE_READ; writers, and who changes rows in place, define CACHE_WRITE as the binding. Both have
-// the push block p.
+// the push block p. Loops over a unit are not unrolled by hand: SwiftShader took over 400 s for the tests
+// of such kernels, 20 s now; lavapipe takes the same 2 s.
 #include "lib/bytes.glsl"
 
 const bool CACHE_QUANTISED = KV_TYPE >= KV_Q8_0;
@@ -73,24 +74,34 @@ vec4 cache_read4(uint i)
 void cache_read64(uint unit, out vec4 v[16])
 {
     vec2 scale = unpackHalf2x16(cache1[4u * cache_scales() + unit]);
-    [[unroll]] for (uint i = 0u; i < 16u; i++) {
-        if (KV_TYPE == KV_Q8_0)
-            v[i] = scale[i / 8u] * cache_bytes(cache4[4u * unit + i / 4u][i % 4u]);
-        else
-            v[i] = scale[i / 8u] *
-                   cache_nibbles(cache4[2u * unit + i / 8u][i / 2u % 4u] >> 16u * (i % 2u));
+    if (KV_TYPE == KV_Q8_0) {
+        for (uint i = 0u; i < 4u; i++) {
+            uvec4 t = cache4[4u * unit + i];
+            float d = i < 2u ? scale.x : scale.y;
+            v[4u * i] = d * cache_bytes(t.x);
+            v[4u * i + 1u] = d * cache_bytes(t.y);
+            v[4u * i + 2u] = d * cache_bytes(t.z);
+            v[4u * i + 3u] = d * cache_bytes(t.w);
+        }
+    } else {
+        for (uint i = 0u; i < 8u; i++) {
+            uint t = cache1[8u * unit + i];
+            float d = i < 4u ? scale.x : scale.y;
+            v[2u * i] = d * cache_nibbles(t);
+            v[2u * i + 1u] = d * cache_nibbles(t >> 16u);
+        }
     }
 }
+
+float further(float most, float x) { return abs(x) > abs(most) ? x : most; }
 
 // The scale of 32 values, as GGUF's Q8_0 (largest magnitude / 127) and Q4_0 (value of the largest
 // magnitude / -8) have it, clamped to what f16 holds.
 float cache_scale(vec4 v[16], uint first)
 {
     float most = 0.0;
-    [[unroll]] for (uint i = 0u; i < 32u; i++) {
-        float x = v[first + i / 4u][i % 4u];
-        most = abs(x) > abs(most) ? x : most;
-    }
+    for (uint i = first; i < first + 8u; i++)
+        most = further(further(further(further(most, v[i].x), v[i].y), v[i].z), v[i].w);
     return clamp(KV_TYPE == KV_Q8_0 ? abs(most) / 127.0 : most / -8.0, -65504.0, 65504.0);
 }
 
@@ -99,8 +110,8 @@ void cache_store64(uint unit, vec4 v[16])
 {
     vec2 scale = vec2(cache_scale(v, 0u), cache_scale(v, 8u));
     uint words[16];
-    [[unroll]] for (uint i = 0u; i < 16u; i++) {
-        float d = scale[i / 8u];
+    for (uint i = 0u; i < 16u; i++) {
+        float d = i < 8u ? scale.x : scale.y;
         vec4 x = v[i] * (abs(d) > 1e-30 ? 1.0 / d : 0.0);
         if (KV_TYPE == KV_Q8_0)
             x = clamp(sign(x) * floor(abs(x) + 0.5), -127.0, 127.0);
@@ -111,11 +122,11 @@ void cache_store64(uint unit, vec4 v[16])
                                       : n.x | n.y << 4u | n.z << 8u | n.w << 12u;
     }
     if (KV_TYPE == KV_Q8_0) {
-        [[unroll]] for (uint i = 0u; i < 4u; i++)
+        for (uint i = 0u; i < 4u; i++)
             cache4[4u * unit + i] =
                 uvec4(words[4u * i], words[4u * i + 1u], words[4u * i + 2u], words[4u * i + 3u]);
     } else {
-        [[unroll]] for (uint i = 0u; i < 2u; i++)
+        for (uint i = 0u; i < 2u; i++)
             cache4[2u * unit + i] =
                 uvec4(words[8u * i] | words[8u * i + 1u] << 16u,
                       words[8u * i + 2u] | words[8u * i + 3u] << 16u,

@@ -193,13 +193,22 @@ static void attention_case(struct kt *t, const struct attention_case *c)
 }
 
 // Query heads a key/value head, key/value heads, head size, heads and tokens of a tile: those that
-// the engine chooses, each for decode and prefill. Pipelines with many queries take seconds to
-// compile on a software device (with shared memory in place of shuffles, ten): they run on the
-// first path only, the small ones on every path.
+// the engine chooses, each for decode and prefill; without shuffles it takes one query a tile
+// (forward_tile). Pipelines with many queries take seconds to compile on a software device: they run
+// on the first path only, the small ones on every path.
 static const uint32_t shapes[][5] = {
     {1, 1, 8, 1, 1},  {1, 2, 32, 1, 2}, {3, 3, 64, 3, 1},  {1, 8, 8, 1, 6},   {3, 1, 32, 3, 2},
     {3, 3, 64, 3, 2}, {8, 1, 64, 8, 1}, {1, 3, 128, 1, 4}, {4, 2, 128, 2, 2},
 };
+
+static void choose_shape(const struct kt *t, const uint32_t *s, struct attention_case *c)
+{
+    c->group = s[0];
+    c->n_kv_heads = s[1];
+    c->head_dim = s[2];
+    c->heads = t->gpu.subgroups ? s[3] : 1;
+    c->tile_tokens = t->gpu.subgroups ? s[4] : 1;
+}
 
 static void check_attention(struct kt *t)
 {
@@ -208,30 +217,19 @@ static void check_attention(struct kt *t)
     uint32_t n_shapes = first ? 9 : t->gpu.force_staging ? 2 : t->gpu.subgroups ? 5 : 3;
     for (uint32_t i = 0; i < 8 * n_shapes; i++) { // every shape over every border
         const uint32_t *s = shapes[i / 8];
-        struct attention_case c = {.group = s[0],
-                                   .n_kv_heads = s[1],
-                                   .head_dim = s[2],
-                                   .heads = s[3],
-                                   .tile_tokens = s[4],
-                                   .kv_type = i / 8 % KT_KV_TYPES,
+        struct attention_case c = {.kv_type = i / 8 % KT_KV_TYPES,
                                    .n_seqs = 1 + i % 2,
                                    .past = {past[i % 8], past[(i + 3) % 8]},
                                    .n = {1 + i % 5, 1 + i / 2 % 3}};
+        choose_shape(t, s, &c);
         attention_case(t, &c);
     }
     // The other types: of a small shape, and of the default model's decode.
     for (uint32_t type = 0; type < KT_KV_TYPES; type++)
         for (uint32_t j = 0; j < (first ? 2 : 1); j++) {
             const uint32_t *s = shapes[1 + j];
-            struct attention_case c = {.group = s[0],
-                                       .n_kv_heads = s[1],
-                                       .head_dim = s[2],
-                                       .heads = s[3],
-                                       .tile_tokens = s[4],
-                                       .kv_type = type,
-                                       .n_seqs = 1,
-                                       .past = {45},
-                                       .n = {2}};
+            struct attention_case c = {.kv_type = type, .n_seqs = 1, .past = {45}, .n = {2}};
+            choose_shape(t, s, &c);
             attention_case(t, &c);
         }
 }

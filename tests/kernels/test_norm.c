@@ -41,13 +41,13 @@ static void reference_row(struct kt *t, const struct norm_case *c, struct norm_r
     if (c->mode == NORM_PLAIN) memcpy(v, x, c->n_cols * sizeof *v);
     for (size_t i = 0; i < c->n_cols; i++) {
         err[i] = relative(t, c, x[i]) * fabs(v[i]);
-        // exp(-x) overflows at 88.7 and gives -0 for what is below 89 * exp(-88.7) of u; a device
-        // may flush values below 2^-126 to zero.
+        // exp(-x) overflows at 88.7 and gives -0 for what is below 89 * exp(-88.7) of u.
         if (c->mode == NORM_SWIGLU) err[i] += 0x1p-120 * fabs(u[i]);
-        err[i] += c->mode == NORM_PLAIN ? 0 : 0x1p-126;
         if (err[i] >
             fabs(v[i]) + 0x1p-120 * fabs(u[i])) // |x| so large that the bound says nothing:
             err[i] = fabs(v[i]) * 0x1p-20 + 0x1p-120 * fabs(u[i]); // e^-x is 0 or infinity
+        // A device may flush what it computes below 2^-126 to zero.
+        err[i] += c->mode == NORM_PLAIN ? 0 : 0x1p-126;
     }
 }
 
