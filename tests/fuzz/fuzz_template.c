@@ -59,6 +59,8 @@ static void same_json(const char *before, const char *after)
     cJSON *a = cJSON_Parse(before), *again = cJSON_Parse(before);
     cJSON *b = cJSON_ParseWithOpts(after, NULL, true);
     MUST(a && again && b);
+    for (const char *p = after; *p; p++) // a string's line ends are escaped
+        MUST((unsigned char)*p >= ' ' || *p == '\n');
     if (is_utf8(before) && cJSON_Compare(a, again, true)) MUST(cJSON_Compare(a, b, true));
     cJSON_Delete(a);
     cJSON_Delete(again);
