@@ -47,6 +47,26 @@ static void save(struct tiny *t, const char *name)
     tiny_free(t);
 }
 
+// Pairs for blk.0.attn_q, which has 8 columns and 16 rows, with one flaw each.
+static void wrong_shapes(void)
+{
+    static const struct {
+        const char *name;
+        uint64_t in, rank_a, rank_b, out;
+    } list[] = {{"in", 16, 1, 1, 16},
+                {"out", 8, 1, 1, 12},
+                {"ranks", 8, 1, 2, 16},
+                {"halves", 8, 16, 1, 16},
+                {"turned", 8, 2, 16, 2}};
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+        struct tiny t;
+        begin(&t, 1);
+        put_half(&t, "blk.0.attn_q", 'a', QUANT_F32, list[i].in, list[i].rank_a);
+        put_half(&t, "blk.0.attn_q", 'b', QUANT_F32, list[i].rank_b, list[i].out);
+        save(&t, list[i].name);
+    }
+}
+
 // The matrices that fuzz_lora.c's model has: 2 heads of 8 share one key.
 int main(int argc, char **argv)
 {
@@ -72,5 +92,6 @@ int main(int argc, char **argv)
     put_half(&t, "token_embd", 'a', QUANT_F32, 4, 1);
     tiny_i32s(&t, "adapter.alora.invocation_tokens", (const int32_t[]){1}, 1);
     save(&t, "wrong");
+    wrong_shapes();
     return 0;
 }
