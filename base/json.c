@@ -11,7 +11,10 @@ cJSON *json_parse(const char *text, size_t size, const char *name, struct err *e
 {
     const char *end = NULL;
     cJSON *json = cJSON_ParseWithLengthOpts(text, size, &end, false);
-    if (json) return json;
+    while (json && end < text + size && (unsigned char)*end <= ' ')
+        end++;
+    if (json && end == text + size) return json;
+    cJSON_Delete(json); // if there is one: more stands behind it
     size_t line = 1, at = end ? (size_t)(end - text) : 0;
     for (size_t i = 0; i < at && i < size; i++)
         line += text[i] == '\n';

@@ -9,7 +9,7 @@ usage() {
     cat <<'EOT'
 usage: tools/fuzz.sh [MINUTES] [TARGET...]
 
-Runs each target (gguf, tokenizer, template; without names: all that are here)
+Runs each target (gguf, lora, tokenizer, template; without names: all of them)
 for MINUTES (5). Installs clang if it is missing (apt; elsewhere it says so) and
 builds in build-fuzz. A finding is kept in build-fuzz/findings and makes the
 exit status 1.

@@ -70,6 +70,7 @@ static bool read_rope_freqs(const struct gguf *g, struct config *c, struct err *
 static bool check_plain(const struct gguf *g, struct err *e)
 {
     static const char tail[] = ".bias";
+    char shown[GGUF_SHOWN];
     uint32_t n_experts;
     if (!gguf_u32_or(g, "llama.expert_count", 0, &n_experts, e)) return false;
     if (n_experts)
@@ -79,8 +80,8 @@ static bool check_plain(const struct gguf *g, struct err *e)
     for (size_t i = 0; i < g->n_tensors; i++) {
         struct gguf_str s = g->tensors[i].name;
         if (s.n >= sizeof tail && !memcmp(s.s + s.n - (sizeof tail - 1), tail, sizeof tail - 1))
-            return err_set(e, ERR_UNSUPPORTED, "%s: bias tensors (%.*s) are not supported", g->path,
-                           (int)(s.n < 64 ? s.n : 64), s.s);
+            return err_set(e, ERR_UNSUPPORTED, "%s: bias tensors (%s) are not supported", g->path,
+                           gguf_show(s, shown));
     }
     return true;
 }

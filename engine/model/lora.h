@@ -51,6 +51,9 @@ struct lora_file {
 // Everything is checked against the model; what cannot be applied is refused by name.
 bool lora_file_open(const struct engine_lora *in, const struct config *c, bool has_output,
                     struct lora_file *out, struct err *e);
+// The same for a file that is open already, with the scale 0; out owns it, a failure closes it.
+bool lora_file_take(const struct gguf *file, const struct config *c, bool has_output,
+                    struct lora_file *out, struct err *e);
 void lora_file_close(struct lora_file *f);
 
 // -------------------------------------------------------------------------------- on the device

@@ -41,7 +41,6 @@ static struct gguf_str text_of(const struct gguf *g, const char *key)
     struct gguf_str s = {"", 0};
     struct err ignored;
     if (gguf_find(g, key) && !gguf_string(g, key, &s, &ignored)) s = (struct gguf_str){"", 0};
-    if (s.n > 40) s.n = 40; // for sentences; no value that is looked for is that long
     return s;
 }
 
@@ -55,17 +54,17 @@ static bool check_keys(struct lora_file *f, struct err *e)
     const struct gguf *g = &f->file;
     struct gguf_str kind = text_of(g, "general.type"), type = text_of(g, "adapter.type");
     struct gguf_str arch = text_of(g, "general.architecture");
+    char shown[GGUF_SHOWN];
     float alpha;
     if (!is(kind, "adapter"))
-        return err_set(e, ERR_FORMAT, "%s is not an adapter: its general.type is '%.*s'", g->path,
-                       (int)kind.n, kind.s);
+        return err_set(e, ERR_FORMAT, "%s is not an adapter: its general.type is '%s'", g->path,
+                       gguf_show(kind, shown));
     if (!is(type, "lora"))
-        return err_set(e, ERR_UNSUPPORTED,
-                       "%s: an adapter of type '%.*s', only 'lora' is supported", g->path,
-                       (int)type.n, type.s);
+        return err_set(e, ERR_UNSUPPORTED, "%s: an adapter of type '%s', only 'lora' is supported",
+                       g->path, gguf_show(type, shown));
     if (!is(arch, "llama"))
-        return err_set(e, ERR_UNSUPPORTED, "%s adapts a model of architecture '%.*s', not 'llama'",
-                       g->path, (int)arch.n, arch.s);
+        return err_set(e, ERR_UNSUPPORTED, "%s adapts a model of architecture '%s', not 'llama'",
+                       g->path, gguf_show(arch, shown));
     if (gguf_find(g, "adapter.alora.invocation_tokens"))
         return err_set(e, ERR_UNSUPPORTED,
                        "%s acts only behind its invocation tokens (aLoRA), which is not supported",
@@ -119,12 +118,13 @@ static bool take(struct lora_file *f, const struct config *c, uint32_t layer, en
 
 static bool refuse(const struct gguf *g, const struct gguf_tensor *t, struct err *e)
 {
-    int n = (int)(t->name.n < 100 ? t->name.n : 100);
+    char shown[GGUF_SHOWN];
+    gguf_show(t->name, shown);
     if (t->name.n >= 10 && !memcmp(t->name.s, "token_embd", 10))
-        return err_set(e, ERR_UNSUPPORTED, "%s: adapting the embedding (%.*s) is not supported",
-                       g->path, n, t->name.s);
-    return err_set(e, ERR_UNSUPPORTED, "%s: tensor %.*s adapts no matrix of this model", g->path, n,
-                   t->name.s);
+        return err_set(e, ERR_UNSUPPORTED, "%s: adapting the embedding (%s) is not supported",
+                       g->path, shown);
+    return err_set(e, ERR_UNSUPPORTED, "%s: tensor %s adapts no matrix of this model", g->path,
+                   shown);
 }
 
 static bool take_all(struct lora_file *f, const struct config *c, bool has_output, struct err *e)
@@ -144,16 +144,25 @@ static bool take_all(struct lora_file *f, const struct config *c, bool has_outpu
     return ok;
 }
 
+bool lora_file_take(const struct gguf *file, const struct config *c, bool has_output,
+                    struct lora_file *out, struct err *e)
+{
+    *out = (struct lora_file){.file = *file};
+    if (check_keys(out, e) && take_all(out, c, has_output, e)) return true;
+    lora_file_close(out);
+    return false;
+}
+
 bool lora_file_open(const struct engine_lora *in, const struct config *c, bool has_output,
                     struct lora_file *out, struct err *e)
 {
-    *out = (struct lora_file){.scale = (double)in->scale};
+    struct gguf g;
+    *out = (struct lora_file){0};
     if (!isfinite(in->scale))
         return err_set(e, ERR_ARG, "%s: its scale is not a finite number", in->path);
-    if (gguf_open(in->path, &out->file, e) && check_keys(out, e) && take_all(out, c, has_output, e))
-        return true;
-    lora_file_close(out);
-    return false;
+    if (!gguf_open(in->path, &g, e) || !lora_file_take(&g, c, has_output, out, e)) return false;
+    out->scale = (double)in->scale;
+    return true;
 }
 
 void lora_file_close(struct lora_file *f)

@@ -5,8 +5,10 @@
 
 #include <string.h>
 
+// White space as cJSON knows it, and the byte order mark that it takes at the start of a text.
 static const char *skip(const char *p)
 {
+    if (!strncmp(p, "\xef\xbb\xbf", 3)) p += 3;
     while (*p && (unsigned char)*p <= ' ')
         p++;
     return p;
@@ -37,7 +39,7 @@ const char *chat_json(struct text *t, const char *p, int indent, int depth)
     p = skip(p);
     if (*p == '"') return string(t, p);
     if (*p != '{' && *p != '[') { // a number or a word
-        size_t n = strcspn(p, ",]} \t\r\n");
+        size_t n = strspn(p, "+-.0123456789Eaeflnrstu");
         text_add(t, p, n);
         return p + n;
     }
@@ -74,7 +76,6 @@ bool chat_tools(struct text *t, const char *tools, struct err *e)
         return err_set(e, ERR_FORMAT,
                        "the tools must be a JSON array of function definitions, which are objects");
     const char *p = skip(tools);
-    if (!strncmp(p, "\xef\xbb\xbf", 3)) p = skip(p + 3); // a byte order mark
     do { // p stands before an element: behind [ or a comma
         p = skip(chat_json(t, p + 1, 4, 0));
         text_puts(t, "\n\n");

@@ -108,8 +108,8 @@ static const char *const eog_names[] = {
     "<|eot|>",
     "<|eom|>",
     "<end_of_turn>",
-    "<\xef\xbd\x9c"
-    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+    ("<\xef\xbd\x9c"
+     "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"),
 };
 
 static bool is_eog_name(const struct vocab *v, uint32_t id)

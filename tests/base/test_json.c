@@ -93,6 +93,11 @@ static void test_parse_refuses(void **state)
     assert_string_equal(e.msg, "here: not valid JSON near line 3");
     for (size_t n = 0; n < sizeof doc - 1; n++) // every prefix
         if (json_parse(doc, n, "cut", &e)) fail_msg("%zu bytes are no document", n);
+    assert_null(json_parse("{}\n\n}", 5, "more", &e)); // behind the document
+    assert_string_equal(e.msg, "more: not valid JSON near line 3");
+    cJSON *spaced = json_parse(" [1] \r\n2", 7, "spaced", &e); // 2 does not belong to the text
+    assert_true(cJSON_IsArray(spaced));
+    cJSON_Delete(spaced);
     size_t deep = 100000;
     char *nest = malloc(deep);
     assert_non_null(nest);

@@ -40,6 +40,24 @@ static inline void fuzz_sentence(const struct err *e)
         MUST((unsigned char)*p >= ' ' && *p != 0x7f);
 }
 
+// A copy with zeros behind it, to be read part by part. Caller frees.
+static inline char *fuzz_copy(const uint8_t *data, size_t size)
+{
+    char *copy = calloc(size + 2, 1);
+    MUST(copy);
+    if (size) memcpy(copy, data, size);
+    return copy;
+}
+
+// The next zero-terminated part of a copy; an empty one when nothing is left.
+static inline const char *fuzz_part(const char **at, const char *end)
+{
+    const char *s = *at;
+    size_t n = strlen(s);
+    *at = (size_t)(end - s) > n ? s + n + 1 : end;
+    return s;
+}
+
 // Prints to text that reads back; frees doc.
 static inline void fuzz_json(cJSON *doc)
 {

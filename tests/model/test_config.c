@@ -204,6 +204,7 @@ static void test_refused(void **state)
     refused(&(struct extra){.scaling = "longrope"}, ERR_UNSUPPORTED, "longrope");
     refused(&(struct extra){.n_experts = 8}, ERR_UNSUPPORTED, "8 experts");
     refused(&(struct extra){.tensor = "blk.0.attn_q.bias"}, ERR_UNSUPPORTED, "attn_q.bias");
+    refused(&(struct extra){.tensor = "\x1b[2J.bias"}, ERR_UNSUPPORTED, "(?[2J.bias)");
     refused(&(struct extra){.f32 = {{"llama.rope.scaling.factor", -1}}}, ERR_FORMAT, "scaling");
     refused(&(struct extra){.f32 = {{"llama.rope.scaling.factor", (float)NAN}}}, ERR_FORMAT,
             "scaling");

@@ -233,6 +233,18 @@ static void test_tools(void **state)
     refused(v, &p, talk, 2, ERR_FORMAT, "JSON array");
     p.tools = "[{]";
     refused(v, &p, talk, 2, ERR_FORMAT, "not valid JSON");
+    p.tools = "[{}] and more";
+    refused(v, &p, talk, 2, ERR_FORMAT, "not valid JSON");
+    p.tools = tools;
+    struct chat_message odd = {.role = "assistant", .text = "0a", .call = "w"};
+    p.tools = NULL;
+    refused(v, &p, &odd, 1, ERR_FORMAT, "not valid JSON");
+    odd.text = "\xef\xbb\xbf[1\x01,\vtrue\x7f]"; // what cJSON takes for white space, and not
+    refused(v, &p, &odd, 1, ERR_FORMAT, "not valid JSON");
+    odd.text = "\xef\xbb\xbf[1\x01,\vtrue\x1f]\n";
+    expect_with(v, &p, &odd, 1,
+                "<s>" DATES "01 Feb 2025\n\n<|eot_id|>" HEADER(
+                    "assistant") "{\"name\": \"w\", \"parameters\": [1, true]}<|eot_id|>");
     p.tools = tools;
     p.name = "chatml";
     refused(v, &p, talk, 2, ERR_UNSUPPORTED, "no words for tools");
