@@ -55,6 +55,9 @@ icd() { # icd FOLDER LIBRARY VERSION: last, so that a folder with one is whole
 apt_options=()
 # Package lists of our own, with Debian's backports beside what apt knows: nothing is installed.
 backports() {
+    local mirror # where apt has bookworm from
+    mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' | sed -n 's/^bookworm //p' | head -n 1)
+    [ -n "$mirror" ] || return 1
     mkdir -p "$drivers/apt/lists/partial" "$drivers/apt/cache/archives/partial"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
         "$mirror bookworm-backports main" >"$drivers/apt/sources.list"
