@@ -157,14 +157,14 @@ static bool record_logits(struct forward *f, uint32_t n_rows, struct err *e)
 // Records what `s` asks for, unless that is what the command buffer holds already.
 static bool record(struct forward *f, const struct shape *s, struct err *e)
 {
-    if (s->n_subs == 1 && !memcmp(&f->recorded, s, sizeof *s)) return true;
+    if (f->n_subs == 1 && !memcmp(&f->recorded, s, sizeof *s)) return true;
     memset(&f->recorded, 0, sizeof f->recorded);
     if (!gpu_begin(f->gpu, &f->cmd, e)) return false;
     gpu_barrier(f->gpu, &f->cmd); // what another queue copied is visible from here on
     if (s->input) record_copy(f, SCRATCH_IN, SCRATCH_X, s->n_tokens);
     for (uint32_t i = 0; i < s->n_layers; i++)
-        for (uint32_t k = 0; k < f->n_subs; k++)
-            if (!record_layer(f, s->first_layer + i, &f->subs[k], e)) return false;
+        for (uint32_t k = 0; k < s->n_subs; k++)
+            if (!record_layer(f, s->first_layer + i, &f->subs[s->first_sub + k], e)) return false;
     if (s->output) record_copy(f, SCRATCH_X, SCRATCH_OUT, s->n_tokens);
     if (s->n_rows && !record_logits(f, s->n_rows, e)) return false;
     if (!gpu_end(f->gpu, &f->cmd, e)) return false;
@@ -251,28 +251,51 @@ static void take_logits(const struct forward *f, uint32_t n, float *out)
         memcpy(out + i * n_vocab, logits + i * stride, n_vocab * sizeof *out);
 }
 
-// Layers that one submission computes: as many as keep it short, so that no watchdog ends it and ^C
-// is noticed. Multiplications that devices do in about 0.1 s: a software device about 4e9 (measured
-// 26e9 a second), a small GPU 5e10.
-static uint32_t layers_at_once(const struct forward *f, uint32_t n_tokens)
+// How much one submission computes: as much as keeps it short, so that no watchdog ends it and ^C is
+// noticed.
+struct portion {
+    uint32_t n_layers; // with all sub-batches
+    uint32_t n_subs;   // of one layer, where that is too much
+};
+
+static struct portion portion_of(const struct forward *f, uint32_t n_tokens)
 {
     const struct config *c = f->config;
-    double limit = strcmp(f->gpu->caps.type, "cpu") ? 5e10 : 4e9;
-    double layer = (2.0 * c->n_embd * (c->n_heads + c->n_kv_heads) * c->head_dim +
-                    3.0 * c->n_embd * c->n_ff) *
-                   n_tokens;
-    double n = limit / layer;
-    return n < 1 ? 1 : n > f->weights->n_layers ? f->weights->n_layers : (uint32_t)n;
+    double token = 2.0 * c->n_embd * (c->n_heads + c->n_kv_heads) * c->head_dim +
+                   3.0 * c->n_embd * c->n_ff;
+    double layers = f->gpu->max_work / (token * n_tokens);
+    double subs = f->gpu->max_work / (token * f->p.n_batch);
+    if (layers >= f->weights->n_layers) return (struct portion){f->weights->n_layers, f->n_subs};
+    if (layers >= 1) return (struct portion){(uint32_t)layers, f->n_subs};
+    return (struct portion){1, subs < 1 ? 1 : subs > f->n_subs ? f->n_subs : (uint32_t)subs};
 }
 
-// Runs `s`; a streamed layer comes alone.
 static bool run_shape(struct forward *f, const struct shape *s, struct err *e)
 {
-    bool streamed = s->n_layers && s->first_layer >= f->weights->n_resident;
-    if (!cancel_check(e) || (streamed && !stream_acquire(f->stream, s->first_layer, e)))
-        return false;
-    if (!record(f, s, e) || !gpu_submit(f->gpu, &f->cmd, e)) return false;
-    if (streamed) stream_release(f->stream, s->first_layer);
+    return cancel_check(e) && record(f, s, e) && gpu_submit(f->gpu, &f->cmd, e);
+}
+
+// Layers [at, at + n) in submissions of n_subs sub-batches.
+static bool run_range(struct forward *f, const struct pass *p, uint32_t at, uint32_t n,
+                      uint32_t n_subs, uint32_t n_rows, struct err *e)
+{
+    bool last_layer = at + n == f->weights->n_layers;
+    for (uint32_t sub = 0; sub < f->n_subs; sub += n_subs) {
+        bool last = last_layer && sub + n_subs >= f->n_subs;
+        struct shape s;
+        memset(&s, 0, sizeof s);
+        s.first_layer = at;
+        s.n_layers = n;
+        s.first_sub = sub;
+        s.n_subs = (uint32_t)size_min(n_subs, f->n_subs - sub);
+        s.n_tokens = p->n_tokens;
+        s.n_tiles = f->subs[0].n_tiles;
+        s.decode = f->subs[0].decode;
+        s.input = at == 0 && sub == 0 && f->scratch[SCRATCH_IN].buffer;
+        s.output = last && f->scratch[SCRATCH_OUT].buffer;
+        s.n_rows = last ? n_rows : 0;
+        if (!run_shape(f, &s, e)) return false;
+    }
     return true;
 }
 
@@ -286,29 +309,21 @@ static void show_progress(struct progress *bar, double start, uint32_t done, uin
     progress_update(bar, done, NULL);
 }
 
+// Resident layers, several at a time, then the streamed ones, each when it is there.
 static bool run_layers(struct forward *f, const struct pass *p, uint32_t n_rows, struct err *e)
 {
     const struct weights *w = f->weights;
-    uint32_t step = layers_at_once(f, p->n_tokens), at = 0;
+    struct portion portion = portion_of(f, p->n_tokens);
     double start = clock_s();
     bool shown = false, ok = true;
-    struct shape s;
-    do {
-        uint32_t n = at < w->n_resident ? w->n_resident - at : w->n_layers - at ? 1 : 0;
-        memset(&s, 0, sizeof s);
-        s.first_layer = at;
-        s.n_layers = n < step ? n : step;
-        s.n_subs = f->n_subs;
-        s.n_tokens = p->n_tokens;
-        s.n_tiles = f->subs[0].n_tiles;
-        s.decode = f->subs[0].decode;
-        s.input = at == 0 && f->scratch[SCRATCH_IN].buffer;
-        at += s.n_layers;
-        s.output = at == w->n_layers && f->scratch[SCRATCH_OUT].buffer;
-        s.n_rows = at == w->n_layers ? n_rows : 0;
-        ok = run_shape(f, &s, e);
-        if (p->n_tokens > 1) show_progress(f->p.progress, start, at, w->n_layers, &shown);
-    } while (ok && at < w->n_layers);
+    for (uint32_t at = 0, n; ok && at < w->n_layers; at += n) {
+        bool streamed = at >= w->n_resident;
+        n = streamed ? 1 : (uint32_t)size_min(portion.n_layers, w->n_resident - at);
+        ok = (!streamed || stream_acquire(f->stream, at, e)) &&
+             run_range(f, p, at, n, portion.n_subs, n_rows, e);
+        if (ok && streamed) stream_release(f->stream, at);
+        if (p->n_tokens > 1) show_progress(f->p.progress, start, at + n, w->n_layers, &shown);
+    }
     if (shown) progress_end(f->p.progress);
     return ok;
 }

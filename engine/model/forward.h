@@ -58,7 +58,7 @@ struct sub_batch { // tokens [first, first + n_tokens) of the pass
 };
 
 struct shape { // what a recorded command buffer depends on
-    uint32_t first_layer, n_layers, n_subs, n_tokens, n_tiles, n_rows;
+    uint32_t first_layer, n_layers, first_sub, n_subs, n_tokens, n_tiles, n_rows;
     bool decode, input, output;
 };
 

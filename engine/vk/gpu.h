@@ -40,6 +40,7 @@ struct gpu_limits { // tests lower limits and hide features; zeros change nothin
     bool force_staging, force_ssbo, no_subgroup;
     uint64_t max_bytes;  // allocations beyond this sum are refused, as by a full device
     uint64_t max_matrix; // bytes of the largest view
+    double max_work;     // multiplications of a submission
     uint64_t max_buffer_range;
 };
 
@@ -63,6 +64,7 @@ struct gpu { // fields are read-only outside engine/vk
     bool force_staging, subgroups;
     uint64_t max_matrix; // bytes of weights that a kernel can see at once
     uint64_t max_bytes;  // of gpu_limits
+    double max_work;     // multiplications that make a submission of about 0.1 s
     uint32_t n_allocations;
     uint64_t allocated_bytes; // of every buffer but staging
 };

@@ -111,6 +111,7 @@ static void check_type(enum quant_type type, bool tied)
         struct gpu_limits limits;
     } limits[] = {{"staging", {.force_staging = true}},
                   {"pieces of 64 KiB", {.max_matrix = 65536}},
+                  {"short submissions", {.max_work = 1}},
                   {"pieces, staging", {.max_matrix = 65536, .force_staging = true}}};
     char what[96];
     write_model(type, tied);
