@@ -292,8 +292,10 @@ static bool turn(struct chat *c, bool *end, struct err *e)
         else if (!strcmp(line, "/stats"))
             print_stats(c);
         else
-            printf("/clear forgets the conversation, /stats prints the speed, /tool TEXT answers a "
-                   "call of a function, an empty line ends\n");
+            printf("/clear      forgets the conversation\n"
+                   "/stats      prints the speed of the last answer\n"
+                   "/tool TEXT  answers a call of a function\n"
+                   "an empty line ends\n");
         free(line);
         return true;
     }
