@@ -56,7 +56,7 @@ static bool details(struct tok_chat *c, const char *normal, const char *template
     c->opens_always = !strstr(template, "add_generation_prompt") && opens(c->form, normal);
     c->tools = c->form->dated && strstr(template, "Environment: ipython") &&
                strstr(template, "Given the following functions, please respond with a JSON");
-    if (!system.n && !off) system = set;
+    if (!system.n && !off && c->form->place != CHAT_SYSTEM_NONE) system = set; // else never put out
     if (!date.n) date = (struct gguf_str){default_date, sizeof default_date - 1};
     return (!system.n || copy(&c->default_system, system.s, system.n, e)) &&
            copy(&c->date, date.s, date.n, e);

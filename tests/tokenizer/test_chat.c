@@ -289,6 +289,11 @@ static void test_mistral(void **state)
     refused(v, &p, talk, 2, ERR_ARG, "leave the system message out");
     refused(v, &p, talk + 2, 1, ERR_ARG, "in turn");
     vocab_close(v);
+    v = with_template("{% set system_message = 'Unused.' %}{{ bos_token }}" IF_USER
+                      "{{ '[INST] ' + message['content'] + ' [/INST]' }}{% else %}"
+                      "{{ message['content'] + eos_token }}");
+    expect(v, NULL, 3, 1, true, "<s>[INST] Bye [/INST]"); // it has no place for one
+    vocab_close(v);
     expect_format("{{ bos_token }}" IF_USER "{{ ' [INST] ' + system_message + '\\n\\n' + "
                   "message['content'] + ' [/INST]' }}{% else %}{{ ' [INST] ' + message['content']"
                   " + ' [/INST]' }}{% else %}{{ ' ' + message['content'] + eos_token }}",
