@@ -420,6 +420,20 @@ static void no_tiles(const float *want, const char *why)
     assert_false(file_exists(tiles));
 }
 
+// Does the driver keep device memory in memory files? Newer Mesa and SwiftShader do.
+static bool memory_in_files(void)
+{
+    struct engine *g = open_with((struct engine_params){0}, NULL);
+    FILE *f = fopen("/proc/self/maps", "r");
+    char line[512];
+    bool found = false;
+    while (f && !found && fgets(line, sizeof line, f))
+        found = strstr(line, "/memfd:") != NULL;
+    if (f) (void)fclose(f);
+    engine_close(g);
+    return found;
+}
+
 // A full disk, a file that somebody else is writing or left behind, a folder that cannot be made.
 static void test_no_tiles(void **state)
 {
@@ -434,13 +448,17 @@ static void test_no_tiles(void **state)
     assert_int_equal(unlink(tiles), 0);
     (void)snprintf(tmp, sizeof tmp, "%s.tmp", tiles);
 
-    (void)signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-    small = (struct rlimit){100000, old.rlim_max}; // stands for a full disk
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    no_tiles(want, "cannot be kept");
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
-    assert_false(file_exists(tmp));
+    if (memory_in_files()) {
+        print_message("not with a full disk: this driver's memory is files itself\n");
+    } else {
+        (void)signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+        small = (struct rlimit){100000, old.rlim_max}; // stands for a full disk
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+        no_tiles(want, "cannot be kept");
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+        assert_false(file_exists(tmp));
+    }
 
     if (!file_write(tmp, "left behind", 11, &e)) fail_msg("%s", e.msg);
     int fd = open(tmp, O_RDWR);
