@@ -208,7 +208,7 @@ class Formats(cli.Case):
         r = self.ok(*args, stdin=talk)
         text = r.out.decode("utf-8", "replace")
         self.assertEqual(len(re.findall(r"tokens read in .* written at", text)), 1, r)
-        self.assertIn("/clear forgets the conversation", text)
+        self.assertRegex(text, r"/clear +forgets the conversation")
         first = self.ok(*args, stdin=b"hello\n").out
         self.assertTrue(r.out.startswith(first), r)
         self.assertEqual(r.out.count(first), 2, r)  # after /clear it begins anew
