@@ -19,7 +19,7 @@ enum { OPT_SYSTEM = OPT_OWN + 64, OPT_TEMPLATE, OPT_TOOLS, OPT_TOOLS_IN_SYSTEM, 
     "  --system TEXT   system message\n"                                                           \
     "  --chat-template NAME  instead of the file's own, one of:\n"                                 \
     "                  llama3.1, llama3, llama2, chatml, zephyr, mistral, vicuna,\n"               \
-    "                  alpaca, deepseek, deepseek-coder, deepseek-r1\n"                                         \
+    "                  alpaca, deepseek, deepseek-coder, deepseek-r1\n"                            \
     "  --tools FILE    functions that the model may call, a JSON array of definitions\n"           \
     "                  (template llama3.1)\n"                                                      \
     "  --tools-in-system  name them in the system message, not in the first user's\n"              \

@@ -96,8 +96,7 @@ static void print_table(const struct request *r, const struct engine *g, const s
     if (i->n_resident < i->n_layers)
         printf("layers   %u of %u stay in memory, the others are read for every token\n",
                i->n_resident, i->n_layers);
-    if (i->n_loras)
-        printf("adapters %u, %.1f MiB\n", i->n_loras, (double)i->lora_bytes / 0x1p20);
+    if (i->n_loras) printf("adapters %u, %.1f MiB\n", i->n_loras, (double)i->lora_bytes / 0x1p20);
     printf("load     %.2f s\n\n", i->load_s);
     for (unsigned k = 0; k < r->n_prefill; k++)
         print_speed("prefill", &t->prefill[k]);

@@ -22,7 +22,7 @@ struct generate_params {
 struct generate_result {
     struct tokens ids; // generated, the end-of-generation token included; tokens_free
     double prefill_s, decode_s;
-    bool ended; // by an end-of-generation token
+    bool ended;         // by an end-of-generation token
     uint32_t forgotten; // positions behind the first `keep`, rounded up to pages
 };
 

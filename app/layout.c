@@ -85,7 +85,8 @@ static void put_device(struct text *t, const struct engine_layout *l, uint32_t i
     if (d->n_resident < d->n_layers)
         text_printf(t, ", %u are streamed", d->n_layers - d->n_resident);
     text_puts(t, "\n");
-    row(t, "weights", d->weight_bytes, last ? "layers that stay, output matrix" : "layers that stay");
+    row(t, "weights", d->weight_bytes,
+        last ? "layers that stay, output matrix" : "layers that stay");
     row(t, "streaming", d->stream_bytes, "two layers in turn");
     row(t, "adapters", d->lora_bytes, "");
     row(t, "cache", d->kv_bytes, "keys and values");

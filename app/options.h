@@ -58,7 +58,10 @@ enum { // beyond every character
     {"greedy", no_argument, NULL, OPT_GREEDY}, {"temp", required_argument, NULL, OPT_TEMP},        \
         {"top-k", required_argument, NULL, OPT_TOP_K},                                             \
         {"top-p", required_argument, NULL, OPT_TOP_P},                                             \
-        {"min-p", required_argument, NULL, OPT_MIN_P}, {"seed", required_argument, NULL, OPT_SEED}
+        {"min-p", required_argument, NULL, OPT_MIN_P},                                             \
+    {                                                                                              \
+        "seed", required_argument, NULL, OPT_SEED                                                  \
+    }
 
 #define APP_SAMPLING_HELP                                                                          \
     "  --greedy        always the likeliest token, as --temp 0\n"                                  \

@@ -6,9 +6,9 @@
 
 #include "base/err.h"
 
-void cancel_install(void);    // app/ calls it once, before any work
+void cancel_install(void); // app/ calls it once, before any work
 bool cancel_requested(void);
-void cancel_clear(void);      // chat goes on after a ^C that stopped an answer
+void cancel_clear(void); // chat goes on after a ^C that stopped an answer
 
 // When a cancel was requested: ERR_CANCELLED in *e and false, else true.
 bool cancel_check(struct err *e);

@@ -8,14 +8,14 @@
 
 #define ERR_LIST(X)                                                                                \
     X(ERR_NONE, "none")                                                                            \
-    X(ERR_ARG, "argument")          /* the caller or user asked for something impossible */        \
-    X(ERR_IO, "input/output")       /* a file or pipe failed, errno is in the sentence */          \
-    X(ERR_FORMAT, "format")         /* bytes are not what their format says */                     \
+    X(ERR_ARG, "argument")            /* the caller or user asked for something impossible */      \
+    X(ERR_IO, "input/output")         /* a file or pipe failed, errno is in the sentence */        \
+    X(ERR_FORMAT, "format")           /* bytes are not what their format says */                   \
     X(ERR_UNSUPPORTED, "unsupported") /* well formed, but not something Lectern can do */          \
-    X(ERR_MEMORY, "memory")         /* host or device memory is exhausted */                       \
-    X(ERR_DEVICE, "device")         /* Vulkan failed, or the device was lost */                    \
-    X(ERR_CANCELLED, "cancelled")   /* the user pressed ^C */                                      \
-    X(ERR_INTERNAL, "internal")     /* a bug in Lectern */
+    X(ERR_MEMORY, "memory")           /* host or device memory is exhausted */                     \
+    X(ERR_DEVICE, "device")           /* Vulkan failed, or the device was lost */                  \
+    X(ERR_CANCELLED, "cancelled")     /* the user pressed ^C */                                    \
+    X(ERR_INTERNAL, "internal")       /* a bug in Lectern */
 
 #define ERR_ENUM(code, name) code,
 enum err_code { ERR_LIST(ERR_ENUM) };

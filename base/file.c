@@ -157,6 +157,7 @@ bool file_cache_dir(char *out, size_t out_size, struct err *e)
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     if (xdg && *xdg == '/') return file_path(out, out_size, e, "%s/lectern", xdg);
     if (home && *home) return file_path(out, out_size, e, "%s/.cache/lectern", home);
-    return err_set(e, ERR_ARG, "neither XDG_CACHE_HOME nor HOME is set; set one of them so that "
-                               "models can be kept");
+    return err_set(e, ERR_ARG,
+                   "neither XDG_CACHE_HOME nor HOME is set; set one of them so that "
+                   "models can be kept");
 }

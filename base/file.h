@@ -23,7 +23,7 @@ bool file_write(const char *path, const void *data, size_t size, struct err *e);
 bool file_append(FILE *f, const char *path, const void *data, size_t size, struct err *e);
 
 bool file_exists(const char *path);
-bool file_mkdirs(const char *dir, struct err *e); // like mkdir -p
+bool file_mkdirs(const char *dir, struct err *e);      // like mkdir -p
 bool file_remove_tree(const char *dir, struct err *e); // like rm -rf; a missing dir is fine
 
 // snprintf for paths; a path that does not fit is an error, never cut.

@@ -47,7 +47,7 @@ static inline float f16_to_f32(uint16_t h)
 static inline uint16_t f32_to_f16(float f)
 {
     uint32_t u = half_bits(f), sign = (u >> 16) & 0x8000u, a = u & 0x7fffffffu;
-    uint32_t r = a - 0x38000000u; // rebias 127 -> 15
+    uint32_t r = a - 0x38000000u;              // rebias 127 -> 15
     r = (r + 0xfffu + ((r >> 13) & 1u)) >> 13; // a carry out of the mantissa makes infinity
     // Below 2^-14: units of 2^-24, the subnormals, land in the low bits of the mantissa of 0.5.
     uint32_t small = half_bits(half_float(a) + 0.5f) - half_bits(0.5f);

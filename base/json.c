@@ -172,8 +172,8 @@ void text_printf(struct text *t, const char *fmt, ...)
 
 static void json_code_point(struct text *t, uint32_t cp, bool ascii)
 {
-    static const char *const named[32] = {['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n",
-                                          ['\f'] = "\\f", ['\r'] = "\\r"};
+    static const char *const named[32] = {
+        ['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
     char utf8[4];
     if (cp == '"' || cp == '\\')
         text_printf(t, "\\%c", (int)cp);

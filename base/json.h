@@ -8,7 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Parses text[0..size), one document and nothing else; `name` is what errors call it. Caller frees with cJSON_Delete.
+// Parses text[0..size), one document and nothing else; `name` is what errors call it. Caller frees
+// with cJSON_Delete.
 cJSON *json_parse(const char *text, size_t size, const char *name, struct err *e);
 cJSON *json_load(const char *path, struct err *e); // a file of at most 256 MiB
 

@@ -50,7 +50,8 @@ void progress_update(struct progress *p, uint64_t done, const char *note)
         size_t fill = (size_t)(part * 16);
         memset(bar, '.', 16);
         memset(bar, '#', fill);
-        if (part > 0.01) format_eta(eta, sizeof eta, (double)(now - p->start_ns) * 1e-9 * (1 - part) / part);
+        if (part > 0.01)
+            format_eta(eta, sizeof eta, (double)(now - p->start_ns) * 1e-9 * (1 - part) / part);
     }
     int n = snprintf(line, sizeof line, "%s %s%s%s %3.0f%% %s  %s", p->label, p->total ? "[" : "",
                      bar, p->total ? "]" : "", part * 100, eta, note ? note : "");

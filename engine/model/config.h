@@ -13,14 +13,14 @@ struct config {
     uint32_t n_rot; // leading dimensions of a head that are rotated
     float norm_eps, rope_theta;
     enum rope_scaling scaling;
-    float rope_factor;        // of linear and YaRN scaling
-    bool tied_output;         // no output.weight: token_embd.weight is the output matrix too
-    float rope_gain;          // of cos and sin, beside YaRN's own
-    uint32_t rope_orig_ctx;   // of YaRN, as all below
+    float rope_factor;          // of linear and YaRN scaling
+    bool tied_output;           // no output.weight: token_embd.weight is the output matrix too
+    float rope_gain;            // of cos and sin, beside YaRN's own
+    uint32_t rope_orig_ctx;     // of YaRN, as all below
     float yarn_fast, yarn_slow; // turns in the original context where the ramp begins and ends
-    float yarn_ext;           // how much of the ramp counts; 0: linear scaling
-    bool has_rope_freqs;      // Llama 3.1 and later
-    float rope_freqs[128];    // [n_rot/2] divisors of the frequencies
+    float yarn_ext;             // how much of the ramp counts; 0: linear scaling
+    bool has_rope_freqs;        // Llama 3.1 and later
+    float rope_freqs[128];      // [n_rot/2] divisors of the frequencies
 };
 
 // Another architecture, or values that no Llama has, are errors.

@@ -268,8 +268,7 @@ static void set_budgets(struct engine *g, const struct engine_params *p)
             const struct gpu_caps *b = &g->stages[k].gpu.caps;
             sharers += !strcmp(a->uuid, b->uuid) || (a->unified && b->unified);
         }
-        g->place.stage[i].budget =
-            p->max_bytes[i] ? p->max_bytes[i] : place_budget(a) / sharers;
+        g->place.stage[i].budget = p->max_bytes[i] ? p->max_bytes[i] : place_budget(a) / sharers;
     }
 }
 

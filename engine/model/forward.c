@@ -72,7 +72,8 @@ static void record_rope(struct forward *f, const struct gpu_pipeline *rope, uint
     gpu_dispatch(f->gpu, &f->cmd, rope, ops->rope, &push, (uint32_t[]){s->n_tokens, 1, 1});
 }
 
-// The parts of a layer's cache one behind the other, no barrier between them: their heads are apart.
+// The parts of a layer's cache one behind the other, no barrier between them: their heads are
+// apart.
 static bool record_attention(struct forward *f, uint32_t layer, const struct matrix_group *qkv,
                              const struct sub_batch *s, struct err *e)
 {
@@ -251,8 +252,8 @@ static void take_logits(const struct forward *f, uint32_t n, float *out)
         memcpy(out + i * n_vocab, logits + i * stride, n_vocab * sizeof *out);
 }
 
-// How much one submission computes: as much as keeps it short, so that no watchdog ends it and ^C is
-// noticed.
+// How much one submission computes: as much as keeps it short, so that no watchdog ends it and ^C
+// is noticed.
 struct portion {
     uint32_t n_layers; // with all sub-batches
     uint32_t n_subs;   // of one layer, where that is too much
@@ -261,8 +262,8 @@ struct portion {
 static struct portion portion_of(const struct forward *f, uint32_t n_tokens)
 {
     const struct config *c = f->config;
-    double token = 2.0 * c->n_embd * (c->n_heads + c->n_kv_heads) * c->head_dim +
-                   3.0 * c->n_embd * c->n_ff;
+    double token =
+        2.0 * c->n_embd * (c->n_heads + c->n_kv_heads) * c->head_dim + 3.0 * c->n_embd * c->n_ff;
     double layers = f->gpu->max_work / (token * n_tokens);
     double subs = f->gpu->max_work / (token * f->p.n_batch);
     if (layers >= f->weights->n_layers) return (struct portion){f->weights->n_layers, f->n_subs};

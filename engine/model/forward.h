@@ -17,11 +17,11 @@
 enum { FORWARD_MAX_ROWS = 16 }; // logits rows a submission
 
 struct forward_params {
-    uint32_t n_ctx;   // positions a sequence, a multiple of 32
+    uint32_t n_ctx; // positions a sequence, a multiple of 32
     uint32_t n_seqs;
-    uint32_t n_batch; // most tokens that scratch holds
-    uint32_t n_pass;  // most tokens of a pass, a multiple of n_batch
-    uint32_t kv_type; // KV_F16 ...
+    uint32_t n_batch;          // most tokens that scratch holds
+    uint32_t n_pass;           // most tokens of a pass, a multiple of n_batch
+    uint32_t kv_type;          // KV_F16 ...
     struct progress *progress; // of prompts that take more than a second; may be NULL
 };
 
@@ -29,7 +29,7 @@ struct pass_token {
     uint32_t cell, position;
 };
 
-struct pass_run { // consecutive tokens of one sequence, in the pass's tokens
+struct pass_run {                       // consecutive tokens of one sequence, in the pass's tokens
     uint32_t first, n, entry, position; // entry: the sequence's first in the page table
 };
 
@@ -62,19 +62,19 @@ struct shape { // what a recorded command buffer depends on
     bool decode, input, output;
 };
 
-enum scratch { // kinds of scratch buffers
-    SCRATCH_X,        // residual stream [n_pass, n_embd]
-    SCRATCH_QKV,      // [n_batch, q k v]
-    SCRATCH_Q,        // [n_batch, n_heads * head_dim]
-    SCRATCH_ATTENDED, // the same
-    SCRATCH_GATE_UP,  // [n_batch, gate up]
-    SCRATCH_ACT,      // activations in their N_ACT_FORMS forms
+enum scratch {                                  // kinds of scratch buffers
+    SCRATCH_X,                                  // residual stream [n_pass, n_embd]
+    SCRATCH_QKV,                                // [n_batch, q k v]
+    SCRATCH_Q,                                  // [n_batch, n_heads * head_dim]
+    SCRATCH_ATTENDED,                           // the same
+    SCRATCH_GATE_UP,                            // [n_batch, gate up]
+    SCRATCH_ACT,                                // activations in their N_ACT_FORMS forms
     SCRATCH_LOGITS = SCRATCH_ACT + N_ACT_FORMS, // [FORWARD_MAX_ROWS, n_vocab]
     SCRATCH_TABLE,                              // a uvec4 a token
     SCRATCH_TILES,                              // a uvec4 an attention tile
     SCRATCH_ANGLES,                             // [n_pass, head_dim]
-    SCRATCH_IN,  // x from the host, where it cannot see SCRATCH_X
-    SCRATCH_OUT, // x for the next device, the same
+    SCRATCH_IN,                                 // x from the host, where it cannot see SCRATCH_X
+    SCRATCH_OUT,                                // x for the next device, the same
     N_SCRATCH
 };
 
@@ -92,8 +92,8 @@ struct forward {
     struct kv_store kv; // the page table must be up to date when a pass runs
     uint64_t kv_bytes, scratch_bytes;
     struct gpu_sets sets;
-    struct layer_ops *ops;       // [n_layers]
-    struct cache_ops *cache_ops; // [n_layers, kv.n_parts]
+    struct layer_ops *ops;                 // [n_layers]
+    struct cache_ops *cache_ops;           // [n_layers, kv.n_parts]
     VkDescriptorSet *matmul_sets, *output; // output: those of the output matrix
     VkDescriptorSet attended_act, swiglu_act, out_norm;
     struct gpu_cmd cmd;
@@ -127,8 +127,8 @@ uint32_t forward_stride(const struct forward *f);
 
 bool forward_run(struct forward *f, const struct pass *pass, struct err *e);
 
-// Drivers compile at first dispatch: every kernel that a pass needs once, so that no later call pays
-// for it. Streamed layers are left out.
+// Drivers compile at first dispatch: every kernel that a pass needs once, so that no later call
+// pays for it. Streamed layers are left out.
 bool forward_warm_up(struct forward *f, struct err *e);
 
 // One run of the output matrix as a matvec: bytes read, seconds of the whole submission.

@@ -84,13 +84,17 @@ static enum gpu_memory scratch_kind(enum scratch s)
 
 static bool create_scratch(struct forward *f, struct err *e)
 {
-    static const char *const names[N_SCRATCH] = {
-        [SCRATCH_X] = "x",           [SCRATCH_QKV] = "qkv",
-        [SCRATCH_Q] = "q",           [SCRATCH_ATTENDED] = "attended",
-        [SCRATCH_GATE_UP] = "gate and up", [SCRATCH_LOGITS] = "logits",
-        [SCRATCH_TABLE] = "tokens",  [SCRATCH_TILES] = "tiles",
-        [SCRATCH_ANGLES] = "angles", [SCRATCH_IN] = "x from the host",
-        [SCRATCH_OUT] = "x for the next device"};
+    static const char *const names[N_SCRATCH] = {[SCRATCH_X] = "x",
+                                                 [SCRATCH_QKV] = "qkv",
+                                                 [SCRATCH_Q] = "q",
+                                                 [SCRATCH_ATTENDED] = "attended",
+                                                 [SCRATCH_GATE_UP] = "gate and up",
+                                                 [SCRATCH_LOGITS] = "logits",
+                                                 [SCRATCH_TABLE] = "tokens",
+                                                 [SCRATCH_TILES] = "tiles",
+                                                 [SCRATCH_ANGLES] = "angles",
+                                                 [SCRATCH_IN] = "x from the host",
+                                                 [SCRATCH_OUT] = "x for the next device"};
     uint64_t bytes[N_SCRATCH];
     forward_scratch(f->gpu, f->config, f->weights, &f->p, bytes);
     for (int i = 0; i < N_SCRATCH; i++) {
@@ -130,8 +134,7 @@ static bool make_norm(struct forward *f, enum norm_mode mode, uint32_t want,
                       struct err *e)
 {
     const struct gpu_pipeline *p;
-    const struct gpu_buf *bufs[] = {
-        src,
+    const struct gpu_buf *bufs[] = {src,
                                     gain,
                                     &f->scratch[SCRATCH_TABLE],
                                     &f->scratch[SCRATCH_ACT + ACT_I9],
@@ -172,8 +175,8 @@ static bool make_cache(struct forward *f, uint32_t layer, struct err *e)
     for (uint32_t i = 0; i < f->kv.n_parts; i++) {
         struct cache_ops *o = &f->cache_ops[(size_t)layer * f->kv.n_parts + i];
         const struct gpu_buf *kv = kv_store_buf(&f->kv, f->weights->first_layer + layer, i);
-        const struct gpu_buf *rope_bufs[] = {&s[SCRATCH_QKV], &s[SCRATCH_ANGLES],
-                                             &s[SCRATCH_TABLE], &s[SCRATCH_Q], kv};
+        const struct gpu_buf *rope_bufs[] = {&s[SCRATCH_QKV], &s[SCRATCH_ANGLES], &s[SCRATCH_TABLE],
+                                             &s[SCRATCH_Q], kv};
         const struct gpu_buf *bufs[] = {&s[SCRATCH_Q], kv, &s[SCRATCH_TILES], &f->kv.table,
                                         &s[SCRATCH_ATTENDED]};
         if (!gpu_set_make(f->gpu, &f->sets, rope, rope_bufs, &o->rope, e) ||
@@ -211,15 +214,15 @@ static bool make_sets(struct forward *f, struct err *e)
     if (!f->ops || !f->cache_ops || !f->matmul_sets)
         return err_nomem(e, "layers", w->n_layers * sizeof *f->ops);
     VkDescriptorSet *next = f->matmul_sets;
-    if (!gpu_sets_create(f->gpu, n_matmul + w->n_layers * (2 + 2 * f->kv.n_parts) + 3, &f->sets, e) ||
+    if (!gpu_sets_create(f->gpu, n_matmul + w->n_layers * (2 + 2 * f->kv.n_parts) + 3, &f->sets,
+                         e) ||
         !make_norm(f, NORM_PLAIN, 1, &s[SCRATCH_ATTENDED], &s[SCRATCH_ATTENDED], &f->attended_act,
                    e) ||
         !make_norm(f, NORM_SWIGLU, 1, &s[SCRATCH_GATE_UP], &s[SCRATCH_GATE_UP], &f->swiglu_act, e))
         return false;
-    if (w->has_output &&
-        (!make_norm(f, NORM_RMS, w->output.want, &s[SCRATCH_X], &w->out_norm.buf, &f->out_norm,
-                    e) ||
-         !make_matmul(f, &w->output, SCRATCH_LOGITS, &next, &f->output, e)))
+    if (w->has_output && (!make_norm(f, NORM_RMS, w->output.want, &s[SCRATCH_X], &w->out_norm.buf,
+                                     &f->out_norm, e) ||
+                          !make_matmul(f, &w->output, SCRATCH_LOGITS, &next, &f->output, e)))
         return false;
     for (uint32_t i = 0; i < w->n_layers; i++)
         if (!make_layer(f, i, &next, e)) return false;
@@ -230,7 +233,8 @@ void forward_tile(const struct gpu *gpu, uint32_t head_dim, uint32_t group, uint
                   uint32_t *tokens)
 {
     *heads = *tokens = 1;
-    if (!gpu->subgroups) return; // every exchange costs two barriers, and drivers seconds to compile
+    if (!gpu->subgroups)
+        return; // every exchange costs two barriers, and drivers seconds to compile
     *heads = heads_a_tile(group);
     *tokens = max_u32(1, (head_dim <= 64 ? 6 : 4) / *heads);
     if (!strcmp(gpu->caps.type, "cpu")) return; // whose caches hold what registers do not

@@ -332,8 +332,8 @@ bool lora_record_a(struct forward *f, const struct lora_group *g, uint32_t n_tok
     return true;
 }
 
-bool lora_record_b(struct forward *f, const struct lora_group *g, uint32_t first,
-                   uint32_t n_tokens, uint32_t y_stride, struct err *e)
+bool lora_record_b(struct forward *f, const struct lora_group *g, uint32_t first, uint32_t n_tokens,
+                   uint32_t y_stride, struct err *e)
 {
     for (uint32_t k = 0; k < g->n; k++) {
         const struct matrix *b = &g->p[k].b;

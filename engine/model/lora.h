@@ -100,7 +100,7 @@ bool lora_bind(struct forward *f, struct lora_group *g, const struct gpu_buf *y,
 // t = A x, which may run beside W x; then, behind a barrier, y += B t and a barrier.
 bool lora_record_a(struct forward *f, const struct lora_group *g, uint32_t n_tokens, struct err *e);
 // first: row of y that token 0 goes to.
-bool lora_record_b(struct forward *f, const struct lora_group *g, uint32_t first,
-                   uint32_t n_tokens, uint32_t y_stride, struct err *e);
+bool lora_record_b(struct forward *f, const struct lora_group *g, uint32_t first, uint32_t n_tokens,
+                   uint32_t y_stride, struct err *e);
 
 #endif

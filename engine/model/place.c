@@ -75,7 +75,8 @@ static bool place_stage(const struct gguf *g, const struct config *c, const stru
     bool ok = lora_measure(s->gpu, &p->lora, c, &w, p->p.n_batch, &s->lora_bytes, e);
     struct kv_params kv = forward_kv(c, &w, &p->p, &p->pages);
     scratch_of(s, c, &w, &p->p);
-    ok = ok && kv_store_bytes(s->gpu, &kv, &s->kv_bytes, e) && most_resident(s, &w, streaming, fits, e);
+    ok = ok && kv_store_bytes(s->gpu, &kv, &s->kv_bytes, e) &&
+         most_resident(s, &w, streaming, fits, e);
     s->streamed_bytes = 0;
     for (uint32_t i = s->n_resident; i < s->n_layers; i++)
         s->streamed_bytes += w.layers[i].file_bytes;
@@ -204,11 +205,12 @@ static bool too_large(const struct place *p, struct err *e)
     for (uint32_t i = 0; i < p->n_stages; i++) {
         const struct place_stage *s = &p->stage[i];
         if (place_stage_bytes(s) <= s->budget) continue;
-        return err_set(e, ERR_MEMORY,
-                       "%s has %llu MiB for this model, but with every layer streamed, %u positions "
-                       "and batches of %u it needs %llu: use a smaller model or quantization",
-                       s->gpu->caps.name, (unsigned long long)s->budget >> 20, p->p.n_ctx,
-                       p->p.n_batch, (unsigned long long)(place_stage_bytes(s) >> 20) + 1);
+        return err_set(
+            e, ERR_MEMORY,
+            "%s has %llu MiB for this model, but with every layer streamed, %u positions "
+            "and batches of %u it needs %llu: use a smaller model or quantization",
+            s->gpu->caps.name, (unsigned long long)s->budget >> 20, p->p.n_ctx, p->p.n_batch,
+            (unsigned long long)(place_stage_bytes(s) >> 20) + 1);
     }
     return err_set(e, ERR_MEMORY, "the model does not fit");
 }

@@ -27,7 +27,7 @@ struct place {
     uint32_t n_stages;
     struct forward_params p; // as it came out
     struct lora_params lora;
-    struct kv_pages pages; // its sizes alone
+    struct kv_pages pages;           // its sizes alone
     bool smaller_batch, smaller_ctx; // than was asked for
 };
 

@@ -150,12 +150,11 @@ static bool make_paths(struct tile_cache *c, struct err *e)
     char *whole = realpath(c->file->path, NULL);
     if (!whole) return err_set(e, ERR_IO, "cannot resolve %s: %s", c->file->path, strerror(errno));
     const char *slash = strrchr(whole, '/'), *name = slash ? slash + 1 : whole;
-    bool ok = file_cache_dir(dir, sizeof dir, e) && sha256_hex(whole, strlen(whole), hash, e) &&
-              file_path(c->path, sizeof c->path, e, "%s/tiles/%.100s-%.16s.tiles", dir, name,
-                        hash) &&
-              file_path(c->tmp, sizeof c->tmp, e, "%s.tmp", c->path) &&
-              file_path(dir + strlen(dir), sizeof dir - strlen(dir), e, "/tiles") &&
-              file_mkdirs(dir, e);
+    bool ok =
+        file_cache_dir(dir, sizeof dir, e) && sha256_hex(whole, strlen(whole), hash, e) &&
+        file_path(c->path, sizeof c->path, e, "%s/tiles/%.100s-%.16s.tiles", dir, name, hash) &&
+        file_path(c->tmp, sizeof c->tmp, e, "%s.tmp", c->path) &&
+        file_path(dir + strlen(dir), sizeof dir - strlen(dir), e, "/tiles") && file_mkdirs(dir, e);
     free(whole);
     return ok;
 }

@@ -21,9 +21,9 @@
 // those pieces alone; a copy with a new time is a new model.
 //
 // The file is written under NAME-HASH.tiles.tmp, which a lock keeps for one writer, and renamed
-// when every tile is in it and on the disk. What a killed writer leaves is taken over by the next one.
-// Every tile is checked as it is read. Whatever is wrong with the file, weights are repacked as
-// without it, and the file is removed, so that the next load writes it anew.
+// when every tile is in it and on the disk. What a killed writer leaves is taken over by the next
+// one. Every tile is checked as it is read. Whatever is wrong with the file, weights are repacked
+// as without it, and the file is removed, so that the next load writes it anew.
 #ifndef LECTERN_TILE_CACHE_H
 #define LECTERN_TILE_CACHE_H
 
@@ -40,8 +40,8 @@ struct tile_entry { // a tensor; bytes 0: not in the cache
     uint64_t first_tile; // counted through all tensors
 };
 
-struct tile_cache { // used by several threads; all zero: off
-    const struct gguf *file; // borrowed
+struct tile_cache {             // used by several threads; all zero: off
+    const struct gguf *file;    // borrowed
     struct tile_entry *entries; // [file->n_tensors]
     uint64_t n_tiles, bytes;
     uint32_t n_tensors;

@@ -9,14 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ITEM_BYTES = 1 << 20,   // of tiles that one worker makes at a time
-       SPEED_BYTES = 48 << 20 };
+enum {
+    ITEM_BYTES = 1 << 20, // of tiles that one worker makes at a time
+    SPEED_BYTES = 48 << 20
+};
 
 void uploader_create(struct gpu *gpu, const struct gguf *g, struct tile_cache *tiles,
                      struct uploader *out)
 {
-    *out = (struct uploader){
-        .gpu = gpu, .file = g, .tiles = tiles, .n_workers = parallel_workers()};
+    *out =
+        (struct uploader){.gpu = gpu, .file = g, .tiles = tiles, .n_workers = parallel_workers()};
 }
 
 void uploader_destroy(struct uploader *u)

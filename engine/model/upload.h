@@ -11,13 +11,13 @@
 
 enum { UPLOAD_STAGING = 16 << 20 }; // bytes of each staging buffer, or one tile where that is more
 
-struct uploader { // used by one thread at a time
+struct uploader {    // used by one thread at a time
     struct gpu *gpu; // borrowed, like the file
     const struct gguf *file;
     struct tile_cache *tiles; // or NULL
     uint32_t n_workers;
-    unsigned char *scratch; // an item for each worker, made when first needed
-    uint64_t scratch_item;  // its bytes
+    unsigned char *scratch;    // an item for each worker, made when first needed
+    uint64_t scratch_item;     // its bytes
     struct gpu_buf staging[2]; // made when first needed
     struct gpu_copier copier[2];
     uint32_t turn;
@@ -35,8 +35,8 @@ bool upload_layer(struct uploader *u, struct layer *y, struct err *e);
 // progress has counted so far.
 bool upload_resident(struct uploader *u, struct weights *w, struct progress *progress,
                      uint64_t *done, struct err *e);
-// Bytes of the file a second that are read and repacked, measured on a piece of layer `layer`; 0 when
-// memory is out.
+// Bytes of the file a second that are read and repacked, measured on a piece of layer `layer`; 0
+// when memory is out.
 double upload_speed(struct gpu *gpu, const struct gguf *g, const struct config *c, uint32_t layer);
 // Tells the system that this layer's bytes are read next.
 void upload_expect(const struct uploader *u, struct layer *y);

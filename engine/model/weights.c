@@ -268,8 +268,7 @@ static bool view_vector(struct gpu *gpu, const struct blocks *b, struct vector *
 static bool view_layer(struct gpu *gpu, struct weights *w, uint32_t i, struct err *e)
 {
     struct layer *y = &w->layers[i];
-    const struct blocks *b =
-        i < w->n_resident ? &w->resident : &w->slots[(i - w->n_resident) % 2];
+    const struct blocks *b = i < w->n_resident ? &w->resident : &w->slots[(i - w->n_resident) % 2];
     if (!view_vector(gpu, b, &y->attn_norm, e) || !view_vector(gpu, b, &y->ffn_norm, e))
         return false;
     for (uint32_t k = 0; k < LAYER_GROUPS; k++)

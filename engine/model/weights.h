@@ -31,9 +31,9 @@ struct lora_group;
 struct matrix_group { // tensors with the same input; outputs lie side by side in one row
     struct matrix *m; // [n]
     uint32_t n;
-    uint32_t row_at[3]; // first output column of each tensor
-    uint32_t n_cols;    // output columns with padding
-    uint32_t want;      // bits of the activation forms that the formats read
+    uint32_t row_at[3];      // first output column of each tensor
+    uint32_t n_cols;         // output columns with padding
+    uint32_t want;           // bits of the activation forms that the formats read
     struct lora_group *lora; // adapters of these tensors, or NULL; lora.h, borrowed
 };
 

@@ -12,7 +12,7 @@ struct pass { // [n, ...] arrays of the tokens appended
     const struct config *c;
     struct ref_state *s;
     size_t n, nq, nkv;
-    bool only_kv; // of the last layer
+    bool only_kv;                  // of the last layer
     const struct ref_shift *shift; // NULL: none
     double *x, *h, *q, *k, *v, *a, *gate, *up;
 };
@@ -219,7 +219,8 @@ static bool append(struct pass p, const int32_t *ids, double *logits, struct err
 bool ref_model_append(const struct gguf *g, const struct config *c, struct ref_state *s,
                       const int32_t *ids, size_t n, double *logits, struct err *e)
 {
-    return append((struct pass){.g = g, .c = c, .s = s, .n = n, .only_kv = !logits}, ids, logits, e);
+    return append((struct pass){.g = g, .c = c, .s = s, .n = n, .only_kv = !logits}, ids, logits,
+                  e);
 }
 
 bool ref_model_logits(const struct gguf *g, const struct config *c, const int32_t *ids, size_t n,
@@ -237,7 +238,8 @@ bool ref_model_shifted(const struct gguf *g, const struct config *c, const int32
 {
     struct ref_state s;
     if (!ref_state_create(c, n, KV_F32, &s, e)) return false;
-    bool ok = append((struct pass){.g = g, .c = c, .s = &s, .n = n, .shift = shift}, ids, logits, e);
+    bool ok =
+        append((struct pass){.g = g, .c = c, .s = &s, .n = n, .shift = shift}, ids, logits, e);
     ref_state_destroy(&s);
     return ok;
 }

@@ -13,9 +13,9 @@
 
 // Keys and values of the positions so far, as a cache of that type holds them.
 struct ref_state {
-    size_t n, cap;  // positions
+    size_t n, cap;    // positions
     uint32_t kv_type; // KV_F16 ...
-    double *k, *v;  // [n_layers, cap, n_kv_heads * head_dim]
+    double *k, *v;    // [n_layers, cap, n_kv_heads * head_dim]
 };
 bool ref_state_create(const struct config *c, size_t cap, uint32_t kv_type, struct ref_state *out,
                       struct err *e);

@@ -32,8 +32,8 @@ struct gpu_caps { // what was probed, or lowered by gpu_limits
     char why_not[160];
 };
 
-// Lists every device once, of those that LECTERN_DEVICES names where it is set (as --device does, by
-// their numbers without it). Caller frees *out.
+// Lists every device once, of those that LECTERN_DEVICES names where it is set (as --device does,
+// by their numbers without it). Caller frees *out.
 bool gpu_list(struct gpu_caps **out, size_t *n, struct err *e);
 
 struct gpu_limits { // tests lower limits and hide features; zeros change nothing
@@ -112,8 +112,8 @@ struct gpu_buf { // a buffer that owns its memory, or a view into such a buffer
 bool gpu_buf_create(struct gpu *g, enum gpu_memory kind, uint64_t bytes, const char *name,
                     struct gpu_buf *out, struct err *e);
 void gpu_buf_destroy(struct gpu *g, struct gpu_buf *b);
-// What buffers are made of: the best memory type for a kind among the bits of `allowed`; the size of
-// the largest device-local heap; whether device memory is host memory, all of it mapped.
+// What buffers are made of: the best memory type for a kind among the bits of `allowed`; the size
+// of the largest device-local heap; whether device memory is host memory, all of it mapped.
 bool gpu_memory_type(const struct gpu *g, enum gpu_memory kind, uint32_t allowed, uint32_t *out);
 uint64_t gpu_largest_heap(const VkPhysicalDeviceMemoryProperties *m);
 bool gpu_unified(const VkPhysicalDeviceMemoryProperties *m);

@@ -85,8 +85,8 @@ static VkResult allocate(struct gpu *g, enum gpu_memory kind, struct gpu_buf *b,
 {
     VkResult v = VK_ERROR_OUT_OF_DEVICE_MEMORY;
     if (g->max_bytes && g->allocated_bytes + r->size > g->max_bytes) return v;
-    for (uint32_t left = r->memoryTypeBits; v == VK_ERROR_OUT_OF_DEVICE_MEMORY &&
-                                            gpu_memory_type(g, kind, left, type);
+    for (uint32_t left = r->memoryTypeBits;
+         v == VK_ERROR_OUT_OF_DEVICE_MEMORY && gpu_memory_type(g, kind, left, type);
          left &= ~(1u << *type))
         v = g->vk.vkAllocateMemory(g->device,
                                    &(VkMemoryAllocateInfo){
@@ -265,7 +265,8 @@ bool gpu_buf_fill(struct gpu *g, struct gpu_buf *b, uint64_t step, gpu_fill *fil
 {
     uint64_t piece = size_max(STAGING_BYTES / step, 1) * step;
     struct gpu_buf staging = {0};
-    if (!b->map && !gpu_buf_create(g, GPU_STAGING, size_min(piece, b->size), "staging", &staging, e))
+    if (!b->map &&
+        !gpu_buf_create(g, GPU_STAGING, size_min(piece, b->size), "staging", &staging, e))
         return false;
     bool ok = fill_pieces(g, b, piece, &staging, fill, ctx, e);
     gpu_buf_destroy(g, &staging);

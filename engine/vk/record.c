@@ -107,14 +107,14 @@ bool gpu_submit(struct gpu *g, const struct gpu_cmd *c, struct err *e)
 bool gpu_copier_create(struct gpu *g, struct gpu_copier *out, struct err *e)
 {
     *out = (struct gpu_copier){0};
-    VkResult r = g->vk.vkCreateCommandPool(
-        g->device,
-        &(VkCommandPoolCreateInfo){
-            .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-            .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
-            .queueFamilyIndex = g->transfer_family,
-        },
-        NULL, &out->pool);
+    VkResult r =
+        g->vk.vkCreateCommandPool(g->device,
+                                  &(VkCommandPoolCreateInfo){
+                                      .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                      .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
+                                      .queueFamilyIndex = g->transfer_family,
+                                  },
+                                  NULL, &out->pool);
     if (r == VK_SUCCESS)
         r = g->vk.vkAllocateCommandBuffers(
             g->device,

@@ -60,8 +60,7 @@ static void test_sizes(void **state)
     assert_int_equal(size_of(&g), 134479872ull / 32 * 34 + 61 * 576 * 4);
     g.pure = "Q6_K"; // rows of 576 fall back to Q8_0, those of 1,536 (down) do not
     uint64_t down = 30ull * 576 * 1536;
-    assert_int_equal(size_of(&g),
-                     (134479872 - down) / 32 * 34 + down / 256 * 210 + 61 * 576 * 4);
+    assert_int_equal(size_of(&g), (134479872 - down) / 32 * 34 + down / 256 * 210 + 61 * 576 * 4);
 }
 
 // Mean and variance of n weights that are scale times a bounded level: the standard errors of the
@@ -235,8 +234,7 @@ static void test_failures(void **state)
     assert_int_equal(e.code, ERR_ARG);
     // More than any disk.
     g = (struct gen_model){
-        .mix = "F16",
-        .m = {.n_layers = 1000, .n_embd = 1 << 17, .n_heads = 1024, .n_ff = 1 << 20}};
+        .mix = "F16", .m = {.n_layers = 1000, .n_embd = 1 << 17, .n_heads = 1024, .n_ff = 1 << 20}};
     assert_false(gen_write(&g, "gen_left.gguf", &e));
     assert_int_equal(e.code, ERR_IO);
     // A ^C while the file grows; the parts that were whole already go too.
@@ -288,10 +286,10 @@ static void test_lora(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),      cmocka_unit_test(test_moments),
-        cmocka_unit_test(test_seed),       cmocka_unit_test(test_split),
-        cmocka_unit_test(test_sparse),     cmocka_unit_test(test_rope_freqs),
-        cmocka_unit_test(test_failures),   cmocka_unit_test(test_lora),
+        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_moments),
+        cmocka_unit_test(test_seed),     cmocka_unit_test(test_split),
+        cmocka_unit_test(test_sparse),   cmocka_unit_test(test_rope_freqs),
+        cmocka_unit_test(test_failures), cmocka_unit_test(test_lora),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
-// What lives where: the sums are the allocator's to the byte, and the logits are the same to the bit
-// however a model is placed: resident, streamed, split over devices, cut into pieces, through staging,
-// and whether its tiles come from the tile cache, which survives whatever befalls its file.
+// What lives where: the sums are the allocator's to the byte, and the logits are the same to the
+// bit however a model is placed: resident, streamed, split over devices, cut into pieces, through
+// staging, and whether its tiles come from the tile cache, which survives whatever befalls its
+// file.
 #include "engine/model/engine_internal.h"
 #include "tests/model/common.h"
 #include "base/file.h"
@@ -138,7 +139,8 @@ static void check_type(enum quant_type type, bool tied)
     struct gpu_limits staging = {.force_staging = true};
     same(open_with((struct engine_params){.device = "0,0"}, &staging), want,
          "two devices, staging");
-    struct engine_params both = {.device = "0,0", .max_bytes = {budget_for(0, 2), budget_for(0, 2)}};
+    struct engine_params both = {.device = "0,0",
+                                 .max_bytes = {budget_for(0, 2), budget_for(0, 2)}};
     same(open_with(both, NULL), want, "two small devices");
     free(want);
 }
@@ -478,14 +480,10 @@ static void test_no_tiles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_cancelled_pass),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_smaller),
-        cmocka_unit_test(test_tiles),
-        cmocka_unit_test(test_damaged_tiles),
-        cmocka_unit_test(test_changed_model),
-        cmocka_unit_test(test_no_tiles),
+        cmocka_unit_test(test_same_bits),     cmocka_unit_test(test_cancelled_pass),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_smaller),
+        cmocka_unit_test(test_tiles),         cmocka_unit_test(test_damaged_tiles),
+        cmocka_unit_test(test_changed_model), cmocka_unit_test(test_no_tiles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
