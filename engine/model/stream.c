@@ -1,6 +1,5 @@
 #include "engine/model/stream.h"
 #include "base/cancel.h"
-#include "base/clock.h"
 
 #include <time.h>
 
@@ -21,10 +20,8 @@ static void fill_next(struct stream *s)
     struct err e = {0};
     s->filling = true;
     pthread_mutex_unlock(&s->lock);
-    double start = clock_s();
     upload_expect(&s->uploader, &s->weights->layers[after(s->weights, layer)]);
     bool ok = upload_layer(&s->uploader, &s->weights->layers[layer], &e);
-    double seconds = clock_s() - start;
     pthread_mutex_lock(&s->lock);
     s->filling = false;
     if (!ok) {
@@ -33,8 +30,6 @@ static void fill_next(struct stream *s)
     } else if (s->next == layer) { // else stream_acquire has started over
         s->holds[slot_of(s->weights, layer)] = layer;
         s->next = after(s->weights, layer);
-        s->bytes += s->weights->layers[layer].file_bytes;
-        s->seconds += seconds;
     }
 }
 

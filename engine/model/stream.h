@@ -22,8 +22,6 @@ struct stream {
     int64_t holds[STREAM_SLOTS]; // layer that a slot holds whole, or STREAM_EMPTY
     bool filling;
     uint32_t next;  // layer that is filled next
-    uint64_t bytes; // of the file, read so far
-    double seconds; // spent filling
 };
 
 // Does nothing when every layer is resident.

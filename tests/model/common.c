@@ -35,3 +35,22 @@ float *logits_for(const struct engine *g, size_t rows)
     assert_non_null(l);
     return l;
 }
+
+float *prompt_and_steps(struct engine *g, size_t n, size_t steps)
+{
+    uint32_t n_vocab = engine_info(g)->n_vocab;
+    struct err e;
+    float *l = logits_for(g, n + steps);
+    int32_t *ids = malloc((n + steps) * sizeof *ids);
+    assert_non_null(ids);
+    for (size_t i = 0; i < n + steps; i++)
+        ids[i] = (int32_t)((i * 37 + 11) % n_vocab);
+    struct engine_item item = {0, ids, n, LOGITS_ALL};
+    if (!engine_run(g, &item, 1, l, &e)) fail_msg("%s", e.msg);
+    for (size_t i = n; i < n + steps; i++) {
+        item = (struct engine_item){0, ids + i, 1, LOGITS_LAST};
+        if (!engine_run(g, &item, 1, l + i * n_vocab, &e)) fail_msg("%s", e.msg);
+    }
+    free(ids);
+    return l;
+}

@@ -18,5 +18,8 @@ struct engine *open_model(struct engine_params p);
 // rms(got - want) / standard deviation of want.
 double rms_rel(const float *got, const double *want, size_t n);
 float *logits_for(const struct engine *g, size_t rows); // caller frees
+// Sequence 0 gets a prompt of n tokens in one call, then `steps` more one by one: [n + steps, n_vocab]
+// logits. Caller frees.
+float *prompt_and_steps(struct engine *g, size_t n, size_t steps);
 
 #endif

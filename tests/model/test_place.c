@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 static const char path[] = "place_tiny.gguf";
-enum { N = 70, LAYERS = 7 };
+enum { N = 70, STEPS = 4, LAYERS = 7 };
 
 static void write_seeded(enum quant_type type, bool tied, uint64_t seed)
 {
@@ -50,28 +50,15 @@ static struct engine *open_with(struct engine_params p, const struct gpu_limits 
     return g;
 }
 
-// A prompt in one call, then a few tokens one by one: [N + 4, n_vocab] logits. Caller frees.
 static float *logits_of(struct engine *g)
 {
-    int32_t ids[N + 4];
-    struct err e;
-    float *l = logits_for(g, N + 4);
-    for (int i = 0; i < N + 4; i++)
-        ids[i] = (i * 37 + 11) % (int32_t)engine_info(g)->n_vocab;
-    struct engine_item item = {0, ids, N, LOGITS_ALL};
-    if (!engine_run(g, &item, 1, l, &e)) fail_msg("%s", e.msg);
-    for (int i = N; i < N + 4; i++) {
-        item = (struct engine_item){0, ids + i, 1, LOGITS_LAST};
-        if (!engine_run(g, &item, 1, l + (size_t)i * engine_info(g)->n_vocab, &e))
-            fail_msg("%s", e.msg);
-    }
-    return l;
+    return prompt_and_steps(g, N, STEPS);
 }
 
 static void same_open(struct engine *g, const float *want, const char *what)
 {
     float *got = logits_of(g);
-    size_t n = (N + 4) * (size_t)engine_info(g)->n_vocab, differ = 0;
+    size_t n = (N + STEPS) * (size_t)engine_info(g)->n_vocab, differ = 0;
     for (size_t i = 0; i < n; i++)
         differ += memcmp(&got[i], &want[i], sizeof *got) != 0;
     if (differ) fail_msg("%s: %zu of %zu logits differ", what, differ, n);

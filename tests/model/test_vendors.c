@@ -10,7 +10,7 @@
 #include "tests/tiny_gguf.h"
 
 static const char path[] = "vendors_tiny.gguf";
-enum { N = 40, LAYERS = 6, N_EMBD = 256, N_FF = 512 };
+enum { N = 40, STEPS = 4, LAYERS = 6, N_EMBD = 256, N_FF = 512 };
 
 static struct engine *open_on(const char *device, uint64_t max_bytes, bool staging)
 {
@@ -32,22 +32,9 @@ static struct engine *open_on(const char *device, uint64_t max_bytes, bool stagi
     return g;
 }
 
-// A prompt in one call, then a few tokens one by one. Caller frees.
 static float *logits_of(struct engine *g)
 {
-    int32_t ids[N + 4];
-    struct err e;
-    float *l = logits_for(g, N + 4);
-    for (int i = 0; i < N + 4; i++)
-        ids[i] = (i * 37 + 11) % (int32_t)engine_info(g)->n_vocab;
-    struct engine_item item = {0, ids, N, LOGITS_ALL};
-    if (!engine_run(g, &item, 1, l, &e)) fail_msg("%s", e.msg);
-    for (int i = N; i < N + 4; i++) {
-        item = (struct engine_item){0, ids + i, 1, LOGITS_LAST};
-        if (!engine_run(g, &item, 1, l + (size_t)i * engine_info(g)->n_vocab, &e))
-            fail_msg("%s", e.msg);
-    }
-    return l;
+    return prompt_and_steps(g, N, STEPS);
 }
 
 // Bytes a device with which both stream: less than all by 0.8 of a layer. Two slots for a stage of
@@ -67,7 +54,7 @@ static double worst(const float *got, const float *want, size_t n_vocab)
 {
     double most = 0, row[1024];
     assert_true(n_vocab <= 1024);
-    for (size_t i = 0; i < N + 4; i++) {
+    for (size_t i = 0; i < N + STEPS; i++) {
         for (size_t k = 0; k < n_vocab; k++)
             row[k] = (double)want[i * n_vocab + k];
         double r = rms_rel(got + i * n_vocab, row, n_vocab);
