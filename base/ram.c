@@ -31,6 +31,12 @@ static uint64_t number_in(const char *path, uint64_t fallback)
     return end != text ? v : fallback;
 }
 
+uint64_t ram_spare(uint64_t free_bytes)
+{
+    uint64_t margin = free_bytes / 10 > 512u << 20 ? free_bytes / 10 : 512u << 20;
+    return free_bytes > 2 * margin ? free_bytes - margin : free_bytes / 2;
+}
+
 void ram_read(struct ram *out)
 {
     *out = (struct ram){meminfo("MemTotal"), meminfo("MemAvailable")};

@@ -9,4 +9,8 @@ struct ram {
 };
 void ram_read(struct ram *out);
 
+// What may be taken of memory that is free, on the machine or a device: all but max(10 %, 512 MiB),
+// at least half.
+uint64_t ram_spare(uint64_t free_bytes);
+
 #endif

@@ -1,4 +1,5 @@
 #include "fit/predict.h"
+#include "base/ram.h"
 #include "base/size.h"
 
 #include <stdio.h>
@@ -33,8 +34,7 @@ uint64_t fit_budget(const struct engine_device *d, uint64_t ram_available_bytes,
         uint64_t ram = ram_available_bytes + own_bytes;
         budget = software ? ram : size_min(ram, budget);
     }
-    uint64_t margin = size_max(budget / 10, 512ull << 20);
-    return budget > 2 * margin ? budget - margin : budget / 2;
+    return ram_spare(budget);
 }
 
 // False where kernels cannot see a cache of n_ctx positions.

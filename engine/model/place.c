@@ -16,15 +16,14 @@ uint64_t place_stage_bytes(const struct place_stage *s)
 
 uint64_t place_budget(const struct gpu_caps *c)
 {
-    uint64_t free_bytes = c->budget_bytes, margin;
+    uint64_t free_bytes = c->budget_bytes;
     struct ram ram;
     ram_read(&ram);
     if (!strcmp(c->type, "cpu")) // its heap is a figure that allocation does not keep
         free_bytes = ram.available;
     else if (c->unified)
         free_bytes = size_min(c->budget_bytes, ram.available);
-    margin = size_max(free_bytes / 10, (uint64_t)512 << 20);
-    return free_bytes > 2 * margin ? free_bytes - margin : free_bytes / 2;
+    return ram_spare(free_bytes);
 }
 
 // ---------------------------------------------------------------------------------- a stage
