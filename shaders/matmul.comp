@@ -4,6 +4,10 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#ifdef WIDE
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 #include "push.h"
 #include "lib/load.glsl"
 
@@ -29,9 +33,25 @@ void main()
 
     vec4 y[NT];
     [[unroll]] for (uint t = 0u; t < NT; t++) y[t] = vec4(0.0);
-    for (uint b = 0u; b < p.n_blocks; b++) {
+    uint b = 0u;
+#ifdef WIDE
+    if (NT == 1u && ACTS_A_FETCH == 2u) { // one fetch of activations for two blocks
+        for (; b + 1u < p.n_blocks; b += 2u) {
+            act_set a = acts_load(x, ACT_TEXELS, lane);
+            y[0] += block_dot(block_load(w), a, 0u);
+            y[0] += block_dot(block_load(w + BLOCK_TEXELS), a, ACT_SLOT);
+            w += 2u * BLOCK_TEXELS;
+            x += 2u * ACT_TEXELS;
+        }
+    }
+#endif
+    for (; b < p.n_blocks; b++) {
         block_weights bw = block_load(w);
-        [[unroll]] for (uint t = 0u; t < NT; t++) y[t] += block_dot(bw, x + t * x_step);
+        [[unroll]] for (uint t = 0u; t < NT; t += ACTS_A_FETCH) {
+            act_set a = acts_load(x + t * x_step, t + 1u < NT ? x_step : 0u, lane);
+            y[t] += block_dot(bw, a, 0u);
+            if (ACTS_A_FETCH == 2u && t + 1u < NT) y[t + 1u] += block_dot(bw, a, ACT_SLOT);
+        }
         w += BLOCK_TEXELS;
         x += ACT_TEXELS;
     }

@@ -1,4 +1,5 @@
 #include "engine/kernels/kernels.h"
+#include "base/size.h"
 
 #include <assert.h>
 #include <string.h>
@@ -50,6 +51,7 @@ void kernels_init(struct kernels *k, struct gpu *gpu)
     *k = (struct kernels){.gpu = gpu, .row_lanes = 64, .tile_lanes = 64};
     if (!strcmp(gpu->caps.type, "cpu")) // one subgroup a workgroup is cheapest there
         k->row_lanes = k->tile_lanes = 8;
+    k->wide = k->tile_lanes == TILE_LANES && gpu->subgroups;
 }
 
 void kernels_destroy(struct kernels *k)
@@ -89,12 +91,20 @@ static bool get(struct kernels *k, enum kernel id, const uint32_t *spec, uint32_
     return true;
 }
 
+uint32_t kernels_matmul_tokens(const struct kernels *k, uint32_t n_tokens)
+{
+    if (n_tokens == 1) return 1;
+    if (!k->wide) return 4;
+    return (uint32_t)size_min(size_align(n_tokens, 2), KERNELS_MAX_TOKENS);
+}
+
 bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
                     const struct gpu_pipeline **out, struct err *e)
 {
-    assert(nt >= 1 && nt <= 8);
+    assert(nt >= 1 && nt <= KERNELS_MAX_TOKENS);
     uint32_t spec[] = {k->tile_lanes, nt};
-    return get(k, KERNEL_matmul_q2 + (enum kernel)f, spec, 2, out, e);
+    enum kernel first = k->wide ? KERNEL_matmul_wide_q2 : KERNEL_matmul_q2;
+    return get(k, first + (enum kernel)f, spec, 2, out, e);
 }
 
 bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,

@@ -40,12 +40,15 @@ uint32_t act_texels(enum act_form a); // 16-byte texels a token and block of 32 
 
 enum norm_mode { NORM_PLAIN, NORM_RMS, NORM_SWIGLU };
 
-enum { KERNEL_MAX_SPEC = 6, KERNELS_MAX = 64 };
+// KERNELS_MAX_TOKENS: tokens a lane of matmul computes at most. Rows of activations are read, and
+// thrown away, up to a multiple of it.
+enum { KERNEL_MAX_SPEC = 6, KERNELS_MAX = 96, KERNELS_MAX_TOKENS = 8 };
 
 struct kernels {
     struct gpu *gpu;     // borrowed
     uint32_t row_lanes;  // local size of the kernels with one workgroup a row
     uint32_t tile_lanes; // local size of matmul: a multiple of TILE_LANES
+    bool wide;           // matmul shares activations by shuffles: a workgroup is 8 lanes of a subgroup
     uint32_t n;
     struct {
         enum kernel id;
@@ -58,7 +61,9 @@ void kernels_init(struct kernels *k, struct gpu *gpu);
 void kernels_destroy(struct kernels *k);
 
 // Pipelines are borrowed until kernels_destroy.
-// nt: tokens a lane, 1 to 8.
+// Tokens a lane for a pass of n_tokens.
+uint32_t kernels_matmul_tokens(const struct kernels *k, uint32_t n_tokens);
+// nt: tokens a lane, 1 to KERNELS_MAX_TOKENS.
 bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
                     const struct gpu_pipeline **out, struct err *e);
 // want: bit 1 << form for each form written.

@@ -13,6 +13,15 @@
     X(matmul_f16, 3, 1, push_matmul)                                                               \
     X(matmul_bf16, 3, 1, push_matmul)                                                              \
     X(matmul_f32, 3, 1, push_matmul)                                                               \
+    X(matmul_wide_q2, 3, 1, push_matmul)                                                           \
+    X(matmul_wide_q3, 3, 1, push_matmul)                                                           \
+    X(matmul_wide_q4, 3, 1, push_matmul)                                                           \
+    X(matmul_wide_q5, 3, 1, push_matmul)                                                           \
+    X(matmul_wide_q6, 3, 1, push_matmul)                                                           \
+    X(matmul_wide_q8, 3, 1, push_matmul)                                                           \
+    X(matmul_wide_f16, 3, 1, push_matmul)                                                          \
+    X(matmul_wide_bf16, 3, 1, push_matmul)                                                         \
+    X(matmul_wide_f32, 3, 1, push_matmul)                                                          \
     X(norm, 3, 3, push_norm)                                                                       \
     X(rope, 3, 2, push_rope)                                                                       \
     X(shift, 2, 1, push_shift)                                                                     \

@@ -26,7 +26,8 @@ static bool record_matmul(struct forward *f, const struct matrix_group *g,
                           const VkDescriptorSet *sets, uint32_t first, uint32_t n_tokens, bool add,
                           struct err *e)
 {
-    uint32_t nt = n_tokens == 1 ? 1 : 4, tiles_a_group = f->kernels.tile_lanes / TILE_LANES;
+    uint32_t nt = kernels_matmul_tokens(&f->kernels, n_tokens);
+    uint32_t tiles_a_group = f->kernels.tile_lanes / TILE_LANES;
     if (g->lora && !lora_record_a(f, g->lora, n_tokens, e)) return false;
     for (uint32_t i = 0; i < g->n; i++) {
         const struct matrix *m = &g->m[i];

@@ -237,7 +237,7 @@ bool lora_load(struct gpu *gpu, const struct lora_params *p, const struct config
 
 static uint64_t t_bytes(uint32_t n_batch, uint32_t n_blocks)
 {
-    uint64_t rows = size_align(size_max(n_batch, FORWARD_MAX_ROWS), 4);
+    uint64_t rows = size_align(size_max(n_batch, FORWARD_MAX_ROWS), KERNELS_MAX_TOKENS);
     return rows * n_blocks * BLOCK_COLS * sizeof(float);
 }
 
@@ -310,7 +310,8 @@ bool lora_bind(struct forward *f, struct lora_group *g, const struct gpu_buf *y,
 static bool record(struct forward *f, const struct matrix *m, VkDescriptorSet set,
                    const struct push_matmul *push, struct err *e)
 {
-    uint32_t nt = push->n_tokens == 1 ? 1 : 4, tiles_a_group = f->kernels.tile_lanes / TILE_LANES;
+    uint32_t nt = kernels_matmul_tokens(&f->kernels, push->n_tokens);
+    uint32_t tiles_a_group = f->kernels.tile_lanes / TILE_LANES;
     const struct gpu_pipeline *pipeline;
     if (!kernels_matmul(&f->kernels, m->format, nt, &pipeline, e)) return false;
     gpu_dispatch(f->gpu, &f->cmd, pipeline, set, push,

@@ -9,6 +9,8 @@
 // rows' products (q4.glsl): |n q| summed over 16 columns is at most 3*511*16 = 24528 < 2^15.
 #define BLOCK_TEXELS 32
 #define ACT_TEXELS 3
+#include "lib/acts.glsl"
+#include "lib/tenths.glsl"
 
 struct block_weights {
     uvec4 a, b, d, m;
@@ -24,10 +26,10 @@ block_weights block_load(uint at)
 #define DOT4(words, k, a, b, c, d)                                                                 \
     (COL(words, k) * a + COL(words, k + 1) * b + COL(words, k + 2) * c + COL(words, k + 3) * d)
 
-vec4 block_dot(block_weights b, uint at)
+vec4 block_dot(block_weights b, act_set a, uint first)
 {
     int x[32];
-    float scale = tenths(at, x);
+    float scale = tenths(a, first, x);
     ivec2 s0 = DOT4(b.a.xy, 0, x[0], x[1], x[2], x[3]) + DOT4(b.a.xy, 4, x[4], x[5], x[6], x[7]) +
                DOT4(b.a.zw, 0, x[8], x[9], x[10], x[11]) +
                DOT4(b.a.zw, 4, x[12], x[13], x[14], x[15]);

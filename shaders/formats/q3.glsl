@@ -10,6 +10,8 @@
 // 4*511*16 = 32704 < 2^15.
 #define BLOCK_TEXELS 32
 #define ACT_TEXELS 3
+#include "lib/acts.glsl"
+#include "lib/tenths.glsl"
 
 struct block_weights {
     uvec4 a, b, c, d;
@@ -31,10 +33,10 @@ uvec2 last(uvec2 a, uvec2 b, uvec2 c)
     (COL(words, 0) * a + COL(words, 1) * b + COL(words, 2) * c + COL(words, 3) * d +               \
      COL(words, 4) * e)
 
-vec4 block_dot(block_weights b, uint at)
+vec4 block_dot(block_weights b, act_set a, uint first)
 {
     int x[32];
-    float scale = tenths(at, x);
+    float scale = tenths(a, first, x);
     ivec2 s0 = DOT5(b.a.xy, x[0], x[1], x[2], x[3], x[4]) +
                DOT5(b.b.xy, x[5], x[6], x[7], x[8], x[9]) +
                DOT5(b.c.xy, x[10], x[11], x[12], x[13], x[14]) +

@@ -14,6 +14,7 @@
 // come apart again. Centring the integers costs nothing and leaves one bit more to q.
 #define BLOCK_TEXELS 40
 #define ACT_TEXELS 4
+#include "lib/acts.glsl"
 
 struct block_weights {
     uvec4 a0, a1, b0, b1; // rows 0 and 1, rows 2 and 3, halves 0 and 1
@@ -45,13 +46,11 @@ block_weights block_load(uint at)
         PAIR4(b.b##h.i, t##h, x0, x1, x2, x3)                                                      \
     }
 
-vec4 block_dot(block_weights b, uint at)
+vec4 block_dot(block_weights b, act_set a, uint first)
 {
-    uvec4 p = LOAD4(acts, at), q = LOAD4(acts, at + 1u), r = LOAD4(acts, at + 2u);
-    uvec4 tail = LOAD4(acts, at + 3u);
-    int s0 = int(r.w), t0 = s0, s1 = int(tail.x), t1 = s1;
-    FOR_TENTHS(p, q, r, STEP4)
-    vec3 f = uintBitsToFloat(tail.yzw); // s0, s1, sum of x
+    int s0 = int(ACT(a, 2, w)), t0 = s0, s1 = int(ACT(a, 3, x)), t1 = s1;
+    FOR_TENTHS(a, STEP4)
+    vec3 f = uintBitsToFloat(uvec3(ACT(a, 3, y), ACT(a, 3, z), ACT(a, 3, w))); // s0, s1, sum of x
     vec4 centred = unpair(ivec2(s0, t0)) * f.x + unpair(ivec2(s1, t1)) * f.y;
     return b.d * (centred + 8.0 * f.z) + b.m * f.z;
 }

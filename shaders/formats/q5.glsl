@@ -10,6 +10,8 @@
 // is at most 31*511*32 < 2^19: exact, also in f32.
 #define BLOCK_TEXELS 48
 #define ACT_TEXELS 3
+#include "lib/acts.glsl"
+#include "lib/tenths.glsl"
 
 struct block_weights {
     uvec4 a, b, c, d, e, scales; // a word of each row
@@ -30,10 +32,10 @@ uvec4 column31(uvec4 c, uvec4 d, uvec4 e) { return (c >> 1 & 1u) | (d & 3u) << 1
     (COL(word, 0) * a + COL(word, 1) * b + COL(word, 2) * c + COL(word, 3) * d +                   \
      COL(word, 4) * e + COL(word, 5) * f)
 
-vec4 block_dot(block_weights b, uint at)
+vec4 block_dot(block_weights b, act_set a, uint first)
 {
     int x[32];
-    float scale = tenths(at, x);
+    float scale = tenths(a, first, x);
     ivec4 s = DOT6(b.a, x[0], x[1], x[2], x[3], x[4], x[5]) +
               DOT6(b.b, x[6], x[7], x[8], x[9], x[10], x[11]) +
               DOT6(b.c, x[12], x[13], x[14], x[15], x[16], x[17]) +

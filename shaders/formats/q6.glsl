@@ -9,6 +9,8 @@
 // is at most 32*511*16 < 2^18: exact, also in f32.
 #define BLOCK_TEXELS 56
 #define ACT_TEXELS 3
+#include "lib/acts.glsl"
+#include "lib/tenths.glsl"
 
 struct block_weights {
     uvec4 a0, a1, a2, b0, b1, b2, d; // a word of each row: halves 0 and 1
@@ -31,10 +33,10 @@ ivec4 last(uvec4 u, uvec4 v, uvec4 w)
 #define DOT5(word, a, b, c, d, e)                                                                  \
     (COL(word, 0) * a + COL(word, 1) * b + COL(word, 2) * c + COL(word, 3) * d + COL(word, 4) * e)
 
-vec4 block_dot(block_weights b, uint at)
+vec4 block_dot(block_weights b, act_set a, uint first)
 {
     int x[32];
-    float scale = tenths(at, x);
+    float scale = tenths(a, first, x);
     ivec4 s0 = DOT5(b.a0, x[0], x[1], x[2], x[3], x[4]) + DOT5(b.a1, x[5], x[6], x[7], x[8], x[9]) +
                DOT5(b.a2, x[10], x[11], x[12], x[13], x[14]) + last(b.a0, b.a1, b.a2) * x[15];
     ivec4 s1 =

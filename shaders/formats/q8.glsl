@@ -7,6 +7,7 @@
 // as f32: 12 words, 3 texels. The sum of 32 products is at most 128*511*32 < 2^21: exact.
 #define BLOCK_TEXELS 72
 #define ACT_TEXELS 3
+#include "lib/acts.glsl"
 
 struct block_weights {
     uvec4 a0, a1, b0, b1, c0, c1, d0, d1; // rows 0..3, halves 0 and 1
@@ -39,10 +40,9 @@ block_weights block_load(uint at)
     s += COL2(b.a##h.i, b.b##h.i, b.c##h.i, b.d##h.i) * z;                                         \
     s += COL3(b.a##h.i, b.b##h.i, b.c##h.i, b.d##h.i) * w;
 
-vec4 block_dot(block_weights b, uint at)
+vec4 block_dot(block_weights b, act_set a, uint first)
 {
-    uvec4 p = LOAD4(acts, at), q = LOAD4(acts, at + 1u), r = LOAD4(acts, at + 2u);
     ivec4 s = ivec4(0);
-    FOR_TENTHS(p, q, r, STEP4)
-    return uintBitsToFloat(b.d) * (vec4(s) * uintBitsToFloat(r.w));
+    FOR_TENTHS(a, STEP4)
+    return uintBitsToFloat(b.d) * (vec4(s) * uintBitsToFloat(ACT(a, 2, w)));
 }

@@ -10,17 +10,17 @@ int tenth0(uint v) { return int(v << 22) >> 22; }
 int tenth1(uint v) { return int(v << 12) >> 22; }
 int tenth2(uint v) { return int(v << 2) >> 22; }
 
-// The 32 activations of a record's first 11 words, four columns a STEP(half, word of the half, ...),
-// p, q, r being its texels.
-#define FOR_TENTHS(p, q, r, STEP)                                                                  \
-    STEP(0, x, tenth0(p.x), tenth1(p.x), tenth2(p.x), tenth0(p.y))                                 \
-    STEP(0, y, tenth1(p.y), tenth2(p.y), tenth0(p.z), tenth1(p.z))                                 \
-    STEP(0, z, tenth2(p.z), tenth0(p.w), tenth1(p.w), tenth2(p.w))                                 \
-    STEP(0, w, tenth0(q.x), tenth1(q.x), tenth2(q.x), tenth0(q.y))                                 \
-    STEP(1, x, tenth1(q.y), tenth2(q.y), tenth0(q.z), tenth1(q.z))                                 \
-    STEP(1, y, tenth2(q.z), tenth0(q.w), tenth1(q.w), tenth2(q.w))                                 \
-    STEP(1, z, tenth0(r.x), tenth1(r.x), tenth2(r.x), tenth0(r.y))                                 \
-    STEP(1, w, tenth1(r.y), tenth2(r.y), tenth0(r.z), tenth1(r.z))
+// The 32 activations of a record's first 11 words, four columns a STEP(half, word of the half, ...).
+// TENTH(texel of the record, word, field) is acts.glsl's.
+#define FOR_TENTHS(a, STEP)                                                                        \
+    STEP(0, x, TENTH(a, 0, x, 0), TENTH(a, 0, x, 1), TENTH(a, 0, x, 2), TENTH(a, 0, y, 0))         \
+    STEP(0, y, TENTH(a, 0, y, 1), TENTH(a, 0, y, 2), TENTH(a, 0, z, 0), TENTH(a, 0, z, 1))         \
+    STEP(0, z, TENTH(a, 0, z, 2), TENTH(a, 0, w, 0), TENTH(a, 0, w, 1), TENTH(a, 0, w, 2))         \
+    STEP(0, w, TENTH(a, 1, x, 0), TENTH(a, 1, x, 1), TENTH(a, 1, x, 2), TENTH(a, 1, y, 0))         \
+    STEP(1, x, TENTH(a, 1, y, 1), TENTH(a, 1, y, 2), TENTH(a, 1, z, 0), TENTH(a, 1, z, 1))         \
+    STEP(1, y, TENTH(a, 1, z, 2), TENTH(a, 1, w, 0), TENTH(a, 1, w, 1), TENTH(a, 1, w, 2))         \
+    STEP(1, z, TENTH(a, 2, x, 0), TENTH(a, 2, x, 1), TENTH(a, 2, x, 2), TENTH(a, 2, y, 0))         \
+    STEP(1, w, TENTH(a, 2, y, 1), TENTH(a, 2, y, 2), TENTH(a, 2, z, 0), TENTH(a, 2, z, 1))
 
 // Rows 0 to 3 from sums that hold two rows each, 16 bits apart (formats/q4.glsl).
 vec4 unpair(ivec2 s)

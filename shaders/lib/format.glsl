@@ -1,6 +1,5 @@
 // The weight format that this module is built for: block_load, block_dot.
 #include "lib/bytes.glsl"
-#include "lib/tenths.glsl"
 
 #if defined(FORMAT_Q2)
 #include "formats/q2.glsl"

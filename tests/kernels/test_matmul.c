@@ -26,12 +26,12 @@ struct matmul_run { // its buffers, to look at once more
     size_t stride, offset;
 };
 
-// Records of n_tokens rows, and NaN rows up to a multiple of 4 that must not matter. x: the values
+// Records of n_tokens rows, and NaN rows up to a multiple of 8 that must not matter. x: the values
 // that the records stand for.
 static struct kt_buf make_acts(struct kt *t, const struct matmul_case *c, enum act_form form,
                                size_t n_blocks, double *x)
 {
-    size_t record = act_texels(form) * 4, rows = (c->n_tokens + 3) / 4 * 4;
+    size_t record = act_texels(form) * 4, rows = (c->n_tokens + 7) / 8 * 8;
     uint32_t *words = malloc(rows * n_blocks * record * 4);
     double v[32], sum;
     assert_non_null(words);
@@ -138,15 +138,16 @@ static void matmul_case(struct kt *t, const struct matmul_case *c)
 
 static void check_matmul(struct kt *t)
 {
-    static const size_t rows[] = {1, 31, 33, 100}, cols[] = {32, 96, 576}, tokens[] = {1, 2, 3, 5};
+    static const size_t rows[] = {1, 31, 33, 100}, cols[] = {32, 96, 576}, tokens[] = {1, 9, 3, 6};
+    static const uint32_t nt[] = {1, 4, 2, 8, 6}; // in turn with every size and token count
     for (size_t i = 0; i < N_TYPES; i++)
-        for (size_t k = 0; k < 24; k++) { // every size and token count with both NT, in turn
+        for (size_t k = 0; k < 24; k++) {
             size_t n = quant_info(all_types[i])->block == 256 ? 256 * (k % 3 + 1) : cols[k % 3];
             struct matmul_case c = {all_types[i],
                                     rows[k % 4],
                                     n,
                                     tokens[k / 2 % 4],
-                                    k % 2 ? 4 : 1,
+                                    nt[(k + i) % 5],
                                     k % 5 == 2,
                                     (enum kt_pattern)(k % 4)};
             matmul_case(t, &c);

@@ -1,0 +1,44 @@
+// Activation records (norm.comp) as matmul reads them. WIDE: a subgroup's eight lanes fetch eight
+// different texels at once and take each other's words, which costs a shuffle where a fetch of one
+// address by all lanes costs as much as eight.
+#ifdef WIDE
+#define ACT_SLOT (ACT_TEXELS > 4 ? 8u : 4u) // lanes a record takes
+#define ACTS_A_FETCH (8u / ACT_SLOT)
+
+struct act_set { // records of 8 / ACT_SLOT tokens
+    uvec4 raw;
+#if ACT_TEXELS < 8
+    ivec4 f0, f1, f2;
+#endif
+};
+
+act_set acts_load(uint at, uint step, uint lane)
+{
+    act_set a;
+    a.raw = LOAD4(acts, at + lane / ACT_SLOT * step + min(lane % ACT_SLOT, uint(ACT_TEXELS) - 1u));
+#if ACT_TEXELS < 8
+    a.f0 = ivec4(a.raw << 22) >> 22;
+    a.f1 = ivec4(a.raw << 12) >> 22;
+    a.f2 = ivec4(a.raw << 2) >> 22;
+#endif
+    return a;
+}
+#define TENTH(a, texel, c, field) subgroupShuffle(a.f##field.c, first + (texel))
+#define ACT(a, texel, c) subgroupShuffle(a.raw.c, first + (texel))
+#else
+#define ACTS_A_FETCH 1u
+#define ACT_SLOT 0u
+struct act_set {
+    uvec4 t[ACT_TEXELS];
+};
+act_set acts_load(uint at, uint step, uint lane)
+{
+    act_set a;
+    [[unroll]] for (uint k = 0u; k < ACT_TEXELS; k++) a.t[k] = LOAD4(acts, at + k);
+    return a;
+}
+#define TENTH(a, texel, c, field) tenth##field(a.t[texel].c)
+#define ACT(a, texel, c) a.t[texel].c
+#endif
+#define ACTF4(a, texel)                                                                            \
+    uintBitsToFloat(uvec4(ACT(a, texel, x), ACT(a, texel, y), ACT(a, texel, z), ACT(a, texel, w)))
