@@ -39,7 +39,7 @@ void main()
         for (; b + 1u < p.n_blocks; b += 2u) {
             act_set a = acts_load(x, ACT_TEXELS, lane);
             y[0] += block_dot(block_load(w), a, 0u);
-            y[0] += block_dot(block_load(w + BLOCK_TEXELS), a, ACT_SLOT);
+            y[0] += block_dot(block_load(w + BLOCK_TEXELS), a, ACT_TEXELS);
             w += 2u * BLOCK_TEXELS;
             x += 2u * ACT_TEXELS;
         }
@@ -50,7 +50,7 @@ void main()
         [[unroll]] for (uint t = 0u; t < NT; t += ACTS_A_FETCH) {
             act_set a = acts_load(x + t * x_step, t + 1u < NT ? x_step : 0u, lane);
             y[t] += block_dot(bw, a, 0u);
-            if (ACTS_A_FETCH == 2u && t + 1u < NT) y[t + 1u] += block_dot(bw, a, ACT_SLOT);
+            if (ACTS_A_FETCH == 2u && t + 1u < NT) y[t + 1u] += block_dot(bw, a, ACT_TEXELS);
         }
         w += BLOCK_TEXELS;
         x += ACT_TEXELS;

@@ -42,7 +42,7 @@ const struct weight_layout *weight_layout(enum weight_format f)
 
 uint32_t act_texels(enum act_form a)
 {
-    static const uint32_t texels[N_ACT_FORMS] = {[ACT_I9] = 4, [ACT_I10] = 3, [ACT_F32] = 8};
+    static const uint32_t texels[N_ACT_FORMS] = {[ACT_I9] = 4, [ACT_I10] = 4, [ACT_F32] = 8};
     return texels[a];
 }
 

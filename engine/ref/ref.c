@@ -65,9 +65,10 @@ static void encode_i9(const double v[32], uint32_t *record)
 static void encode_i10(const double v[32], uint32_t *record)
 {
     float scale = (float)(largest(v, 32) / 511);
-    memset(record, 0, 12 * sizeof *record);
-    encode_fields(v, 0, 32, scale, record);
+    memset(record, 0, 16 * sizeof *record);
     record[11] = half_bits(scale);
+    for (uint32_t half = 0; half < 2; half++)
+        record[12 + half] = (uint32_t)encode_fields(v, 16 * half, 16, scale, record);
 }
 
 void ref_act_encode(enum act_form form, const double v[32], uint32_t *record)

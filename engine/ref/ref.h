@@ -17,7 +17,7 @@ void ref_swiglu(const double *gate, const double *up, size_t n, double *out);
 // Activation records of shaders/norm.comp, act_texels(form) * 4 words for 32 values.
 //   ACT_I9   33 fields of 10 bits, three a word, the last one 0; for both halves of 16 fields
 //            -8 * 65537 * their sum, then their scales; the sum of all rounded values
-//   ACT_I10  33 fields; then the scale
+//   ACT_I10  33 fields; the scale; the sums of both halves; two zeros
 //   ACT_F32  the values
 void ref_act_encode(enum act_form form, const double v[32], uint32_t *record);
 // The values that a record stands for, and its sum (the record's own for ACT_I9).

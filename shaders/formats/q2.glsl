@@ -8,7 +8,7 @@
 // Activations x = s*q with 10-bit q, |q| <= 511, in blocks of 32 (q8.glsl). One multiply makes both
 // rows' products (q4.glsl): |n q| summed over 16 columns is at most 3*511*16 = 24528 < 2^15.
 #define BLOCK_TEXELS 32
-#define ACT_TEXELS 3
+#define ACT_TEXELS 4
 #include "lib/acts.glsl"
 #include "lib/tenths.glsl"
 
@@ -38,6 +38,6 @@ vec4 block_dot(block_weights b, act_set a, uint first)
                DOT4(b.b.zw, 0, x[24], x[25], x[26], x[27]) +
                DOT4(b.b.zw, 4, x[28], x[29], x[30], x[31]);
     vec4 y = lows(b.d) * unpair(s0) + highs(b.d) * unpair(s1);
-    y += lows(b.m) * float(SUM16(x, 0)) + highs(b.m) * float(SUM16(x, 16));
+    y += lows(b.m) * float(ACT_SUM(a, 0)) + highs(b.m) * float(ACT_SUM(a, 1));
     return y * scale;
 }

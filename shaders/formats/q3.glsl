@@ -9,7 +9,7 @@
 // rows' products, centred as in q4.glsl: |(n - 4) q| summed over 16 columns is at most
 // 4*511*16 = 32704 < 2^15.
 #define BLOCK_TEXELS 32
-#define ACT_TEXELS 3
+#define ACT_TEXELS 4
 #include "lib/acts.glsl"
 #include "lib/tenths.glsl"
 
@@ -40,10 +40,10 @@ vec4 block_dot(block_weights b, act_set a, uint first)
     ivec2 s0 = DOT5(b.a.xy, x[0], x[1], x[2], x[3], x[4]) +
                DOT5(b.b.xy, x[5], x[6], x[7], x[8], x[9]) +
                DOT5(b.c.xy, x[10], x[11], x[12], x[13], x[14]) +
-               ivec2(last(b.a.xy, b.b.xy, b.c.xy)) * x[15] - 4 * 65537 * SUM16(x, 0);
+               ivec2(last(b.a.xy, b.b.xy, b.c.xy)) * x[15] - 4 * 65537 * ACT_SUM(a, 0);
     ivec2 s1 = DOT5(b.a.zw, x[16], x[17], x[18], x[19], x[20]) +
                DOT5(b.b.zw, x[21], x[22], x[23], x[24], x[25]) +
                DOT5(b.c.zw, x[26], x[27], x[28], x[29], x[30]) +
-               ivec2(last(b.a.zw, b.b.zw, b.c.zw)) * x[31] - 4 * 65537 * SUM16(x, 16);
+               ivec2(last(b.a.zw, b.b.zw, b.c.zw)) * x[31] - 4 * 65537 * ACT_SUM(a, 1);
     return (lows(b.d) * unpair(s0) + highs(b.d) * unpair(s1)) * scale;
 }

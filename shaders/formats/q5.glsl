@@ -9,7 +9,7 @@
 // Activations x = s*q with 10-bit q, |q| <= 511, in blocks of 32 (q8.glsl). The sum of 32 products
 // is at most 31*511*32 < 2^19: exact, also in f32.
 #define BLOCK_TEXELS 48
-#define ACT_TEXELS 3
+#define ACT_TEXELS 4
 #include "lib/acts.glsl"
 #include "lib/tenths.glsl"
 
@@ -42,6 +42,6 @@ vec4 block_dot(block_weights b, act_set a, uint first)
               DOT6(b.d, x[18], x[19], x[20], x[21], x[22], x[23]) +
               DOT6(b.e, x[24], x[25], x[26], x[27], x[28], x[29]) +
               ivec4(column30(b.a, b.b, b.c)) * x[30] + ivec4(column31(b.c, b.d, b.e)) * x[31];
-    int sum = SUM16(x, 0) + SUM16(x, 16);
+    int sum = ACT_SUM(a, 0) + ACT_SUM(a, 1);
     return (lows(b.scales) * vec4(s) + highs(b.scales) * float(sum)) * scale;
 }

@@ -8,7 +8,7 @@
 // Activations x = s*q with 10-bit q, |q| <= 511, in blocks of 32 (q8.glsl). The sum of 16 products
 // is at most 32*511*16 < 2^18: exact, also in f32.
 #define BLOCK_TEXELS 56
-#define ACT_TEXELS 3
+#define ACT_TEXELS 4
 #include "lib/acts.glsl"
 #include "lib/tenths.glsl"
 

@@ -2,10 +2,9 @@
 // different texels at once and take each other's words, which costs a shuffle where a fetch of one
 // address by all lanes costs as much as eight.
 #ifdef WIDE
-#define ACT_SLOT (ACT_TEXELS > 4 ? 8u : 4u) // lanes a record takes
-#define ACTS_A_FETCH (8u / ACT_SLOT)
+#define ACTS_A_FETCH (8u / ACT_TEXELS)
 
-struct act_set { // records of 8 / ACT_SLOT tokens
+struct act_set { // records of 8 / uint(ACT_TEXELS) tokens
     uvec4 raw;
 #if ACT_TEXELS < 8
     ivec4 f0, f1, f2;
@@ -15,7 +14,7 @@ struct act_set { // records of 8 / ACT_SLOT tokens
 act_set acts_load(uint at, uint step, uint lane)
 {
     act_set a;
-    a.raw = LOAD4(acts, at + lane / ACT_SLOT * step + min(lane % ACT_SLOT, uint(ACT_TEXELS) - 1u));
+    a.raw = LOAD4(acts, at + lane / uint(ACT_TEXELS) * step + lane % uint(ACT_TEXELS));
 #if ACT_TEXELS < 8
     a.f0 = ivec4(a.raw << 22) >> 22;
     a.f1 = ivec4(a.raw << 12) >> 22;
@@ -27,7 +26,6 @@ act_set acts_load(uint at, uint step, uint lane)
 #define ACT(a, texel, c) subgroupShuffle(a.raw.c, first + (texel))
 #else
 #define ACTS_A_FETCH 1u
-#define ACT_SLOT 0u
 struct act_set {
     uvec4 t[ACT_TEXELS];
 };

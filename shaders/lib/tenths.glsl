@@ -20,5 +20,5 @@ float tenths(act_set a, uint first, out int x[32])
     return uintBitsToFloat(ACT(a, 2, w));
 }
 
-#define SUM4(x, i) (x[i] + x[i + 1] + x[i + 2] + x[i + 3])
-#define SUM16(x, i) (SUM4(x, i) + SUM4(x, i + 4) + SUM4(x, i + 8) + SUM4(x, i + 12))
+// The sum of the integers of a half.
+#define ACT_SUM(a, half) int(half == 0 ? ACT(a, 3, x) : ACT(a, 3, y))

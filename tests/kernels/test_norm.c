@@ -76,17 +76,18 @@ static void check_record(struct kt *t, const char *what, enum act_form form, con
         abs_total += fabs(x[i]);
     }
     if (got[10] >> 20 || got[0] >> 30) fail_msg("%s: %s: unused bits are set", t->name, what);
-    if (form != ACT_I9) return;
+    if (form == ACT_I10 && (got[14] || got[15])) fail_msg("%s: %s: padding is set", t->name, what);
     // Integer sums are exact; scale * sum twice and one addition round.
-    if (!(fabs(sum - total) <= 4 * 0x1p-24 * abs_total + 0x1p-120))
+    if (form == ACT_I9 && !(fabs(sum - total) <= 4 * 0x1p-24 * abs_total + 0x1p-120))
         fail_msg("%s: %s: sum is %.9g, its values give %.9g", t->name, what, sum, total);
     for (size_t half = 0; half < 2; half++) {
         int q = 0;
         for (size_t i = 16 * half; i < 16 * half + 16; i++)
             q += (int)(got[i / 3] << (22 - 10 * (i % 3))) >> 22;
-        if (got[11 + half] != (uint32_t)(-8 * 65537 * q))
-            fail_msg("%s: %s: half %zu starts at %08x, its fields sum to %d", t->name, what, half,
-                     got[11 + half], q);
+        uint32_t word = form == ACT_I9 ? got[11 + half] : got[12 + half];
+        if (word != (uint32_t)(form == ACT_I9 ? -8 * 65537 * q : q))
+            fail_msg("%s: %s: half %zu has %08x, its fields sum to %d", t->name, what, half, word,
+                     q);
     }
 }
 
