@@ -33,28 +33,7 @@ void main()
 
     vec4 y[NT];
     [[unroll]] for (uint t = 0u; t < NT; t++) y[t] = vec4(0.0);
-    uint b = 0u;
-#ifdef WIDE
-    if (NT == 1u && ACTS_A_FETCH == 2u) { // one fetch of activations for two blocks
-        for (; b + 1u < p.n_blocks; b += 2u) {
-            act_set a = acts_load(x, ACT_TEXELS, lane);
-            y[0] += block_dot(block_load(w), a, 0u);
-            y[0] += block_dot(block_load(w + BLOCK_TEXELS), a, ACT_TEXELS);
-            w += 2u * BLOCK_TEXELS;
-            x += 2u * ACT_TEXELS;
-        }
-    }
-#endif
-    for (; b < p.n_blocks; b++) {
-        block_weights bw = block_load(w);
-        [[unroll]] for (uint t = 0u; t < NT; t += ACTS_A_FETCH) {
-            act_set a = acts_load(x + t * x_step, t + 1u < NT ? x_step : 0u, lane);
-            y[t] += block_dot(bw, a, 0u);
-            if (ACTS_A_FETCH == 2u && t + 1u < NT) y[t + 1u] += block_dot(bw, a, ACT_TEXELS);
-        }
-        w += BLOCK_TEXELS;
-        x += ACT_TEXELS;
-    }
+    tile_dot(w, x, x_step, p.n_blocks, lane, y);
 
     uint at = token * p.y_stride + p.y_offset + tile * TILE_LANES + lane;
     [[unroll]] for (uint t = 0u; t < NT; t++) {

@@ -75,6 +75,29 @@ struct push_attention { // the heads of one part of the cache
     UINT v_base;     // elements before V in the part
 };
 
+struct push_layer { // one layer for a few tokens; offsets of weights in texels of their buffer
+    UINT first;      // the first token's row of x
+    UINT token_base; // the first token in the tables of tokens and angles
+    UINT tile_base;  // its attention tile
+    UINT n_tokens;
+    UINT attn_norm, ffn_norm;
+    UINT qkv[3];     // runs of tiles of one format, one below the other
+    UINT o, gate, up, down;
+    UINT v_base;     // elements before V in the cache
+    UINT meetings;   // of workgroups in the submission so far
+    UINT spins;      // times that a workgroup looks whether the others have come
+    float eps;
+    float q_scale;   // 1 / sqrt(head_dim)
+};
+
+// Phases of layer.comp, as bits.
+#define LAYER_QKV 1
+#define LAYER_ATTENTION 2
+#define LAYER_O 4
+#define LAYER_GATE_UP 8
+#define LAYER_DOWN 16
+#define LAYER_ALL 31
+
 // Table of tokens, one uvec4 each: 0, cache cell, position, index of the token whose logits row
 // this is (entry i of the table: for the i-th logits row). Table of attention tiles, one uvec4
 // each: first token (of the dispatch), tokens in the tile, first entry of the sequence in the page

@@ -11,6 +11,13 @@
 KERNEL_LIST(KERNEL_SYMBOLS)
 #undef KERNEL_SYMBOLS
 
+#define KERNEL_SYMBOLS(name, reads, writes, push)                                                  \
+    extern const unsigned char spv_##name##_texel[];                                               \
+    extern const size_t spv_##name##_texel_size;                                                   \
+    _Static_assert(sizeof(struct push) % 4 == 0 && sizeof(struct push) <= 128, "push constants");
+TEXEL_KERNEL_LIST(KERNEL_SYMBOLS)
+#undef KERNEL_SYMBOLS
+
 struct kernel_info {
     const char *name;
     uint32_t n_reads, n_writes, push_bytes;
@@ -25,8 +32,17 @@ struct kernel_info {
      sizeof(struct push),                                                                          \
      {spv_##name##_texel, spv_##name##_ssbo},                                                      \
      {&spv_##name##_texel_size, &spv_##name##_ssbo_size}},
-static const struct kernel_info infos[N_KERNELS] = {KERNEL_LIST(KERNEL_INFO)};
+#define TEXEL_KERNEL_INFO(name, reads, writes, push)                                               \
+    {#name,                                                                                        \
+     reads,                                                                                        \
+     writes,                                                                                       \
+     sizeof(struct push),                                                                          \
+     {spv_##name##_texel, NULL},                                                                   \
+     {&spv_##name##_texel_size, NULL}},
+static const struct kernel_info infos[N_KERNELS] = {
+    KERNEL_LIST(KERNEL_INFO) TEXEL_KERNEL_LIST(TEXEL_KERNEL_INFO)};
 #undef KERNEL_INFO
+#undef TEXEL_KERNEL_INFO
 
 const struct weight_layout *weight_layout(enum weight_format f)
 {
@@ -65,7 +81,7 @@ static bool get(struct kernels *k, enum kernel id, const uint32_t *spec, uint32_
                 const struct gpu_pipeline **out, struct err *e)
 {
     uint32_t key[KERNEL_MAX_SPEC] = {0};
-    memcpy(key, spec, n_spec * sizeof *spec);
+    if (n_spec) memcpy(key, spec, n_spec * sizeof *spec);
     for (uint32_t i = 0; i < k->n; i++)
         if (k->entry[i].id == id && !memcmp(k->entry[i].spec, key, sizeof key)) {
             *out = &k->entry[i].pipeline;
@@ -74,6 +90,7 @@ static bool get(struct kernels *k, enum kernel id, const uint32_t *spec, uint32_
     if (k->n == KERNELS_MAX) return err_set(e, ERR_INTERNAL, "more than %d pipelines", KERNELS_MAX);
     const struct kernel_info *info = &infos[id];
     int path = k->gpu->texel ? 0 : 1;
+    assert(info->spirv[path]);
     struct gpu_pipeline_params p = {
         .name = info->name,
         .spirv = info->spirv[path],
@@ -113,6 +130,50 @@ bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,
     uint32_t spec[] = {k->row_lanes, mode, want >> ACT_I9 & 1, want >> ACT_I10 & 1,
                        want >> ACT_F32 & 1};
     return get(k, KERNEL_norm, spec, 5, out, e);
+}
+
+// The smallest module of layer.comp that reads these formats; N_KERNELS where there is none.
+static enum kernel layer_module(uint32_t formats)
+{
+    enum { Q2 = 1 << WEIGHT_Q2, Q3 = 1 << WEIGHT_Q3, Q4 = 1 << WEIGHT_Q4, Q5 = 1 << WEIGHT_Q5 };
+    enum { Q6 = 1 << WEIGHT_Q6, Q8 = 1 << WEIGHT_Q8 };
+    static const struct {
+        uint32_t formats;
+        enum kernel id;
+    } modules[] = {
+        {Q4, KERNEL_layer_q4},           {Q6, KERNEL_layer_q6},
+        {Q8, KERNEL_layer_q8},           {Q4 | Q5, KERNEL_layer_q4_q5},
+        {Q4 | Q6, KERNEL_layer_q4_q6},   {Q5 | Q6, KERNEL_layer_q5_q6},
+        {Q2 | Q3 | Q4 | Q5, KERNEL_layer_q2_q3_q4_q5},
+    };
+    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)
+        if (!(formats & ~modules[i].formats)) return modules[i].id;
+    return N_KERNELS;
+}
+
+bool kernels_layer_reads(uint32_t formats)
+{
+    return layer_module(formats) != N_KERNELS;
+}
+
+bool kernels_meet(struct kernels *k, const struct gpu_pipeline **out, struct err *e)
+{
+    return get(k, KERNEL_meet, NULL, 0, out, e);
+}
+
+bool kernels_layer(struct kernels *k, const struct kernel_layer *spec,
+                   const struct gpu_pipeline **out, struct err *e)
+{
+    uint32_t words[KERNEL_MAX_SPEC], formats = 0;
+    for (uint32_t i = 0; i < 3; i++)
+        if (spec->qkv_tiles[i]) formats |= 1u << spec->qkv_format[i];
+    formats |= 1u << spec->o_format | 1u << spec->gate_format | 1u << spec->up_format |
+               1u << spec->down_format;
+    enum kernel id = layer_module(formats);
+    assert(id != N_KERNELS);
+    _Static_assert(sizeof *spec == sizeof words, "one word a constant");
+    memcpy(words, spec, sizeof words);
+    return get(k, id, words, KERNEL_MAX_SPEC, out, e);
 }
 
 bool kernels_rope(struct kernels *k, uint32_t kv_type, const struct gpu_pipeline **out,

@@ -10,7 +10,7 @@
 #include "shaders/push.h"
 
 #define KERNEL_ENUM(name, reads, writes, push) KERNEL_##name,
-enum kernel { KERNEL_LIST(KERNEL_ENUM) N_KERNELS };
+enum kernel { KERNEL_LIST(KERNEL_ENUM) TEXEL_KERNEL_LIST(KERNEL_ENUM) N_KERNELS };
 #undef KERNEL_ENUM
 
 // Layouts of weights on the device, shaders/formats/*.glsl. The order is that of KERNEL_LIST.
@@ -42,7 +42,7 @@ enum norm_mode { NORM_PLAIN, NORM_RMS, NORM_SWIGLU };
 
 // KERNELS_MAX_TOKENS: tokens a lane of matmul computes at most. Rows of activations are read, and
 // thrown away, up to a multiple of it.
-enum { KERNEL_MAX_SPEC = 6, KERNELS_MAX = 96, KERNELS_MAX_TOKENS = 8 };
+enum { KERNEL_MAX_SPEC = 20, KERNELS_MAX = 160, KERNELS_MAX_TOKENS = 8 };
 
 struct kernels {
     struct gpu *gpu;     // borrowed
@@ -69,6 +69,22 @@ bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
 // want: bit 1 << form for each form written.
 bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,
                   const struct gpu_pipeline **out, struct err *e);
+// layer.comp's specialisation constants, in order.
+struct kernel_layer {
+    uint32_t phases; // LAYER_QKV ...
+    uint32_t nt;     // tokens, 1 to KERNELS_MAX_TOKENS
+    uint32_t head_dim, n_heads, n_kv_heads;
+    uint32_t heads;  // query heads of an attention item, a divisor of those that share keys
+    uint32_t slices; // of the context
+    uint32_t n_embd, n_ff, kv_type;
+    uint32_t qkv_tiles[3], qkv_format[3]; // runs of tiles of one enum weight_format
+    uint32_t o_format, gate_format, up_format, down_format;
+};
+// A bit 1 << format each: whether there is a module that reads them all.
+bool kernels_layer_reads(uint32_t formats);
+bool kernels_meet(struct kernels *k, const struct gpu_pipeline **out, struct err *e);
+bool kernels_layer(struct kernels *k, const struct kernel_layer *spec,
+                   const struct gpu_pipeline **out, struct err *e);
 // kv_type: KV_F16 ...
 bool kernels_rope(struct kernels *k, uint32_t kv_type, const struct gpu_pipeline **out,
                   struct err *e);

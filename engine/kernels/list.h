@@ -28,4 +28,15 @@
     X(attention, 4, 1, push_attention)                                                             \
     X(attention_shared, 4, 1, push_attention)
 
+// Kernels for devices that read through texel buffers: spv_NAME_texel alone.
+#define TEXEL_KERNEL_LIST(X)                                                                       \
+    X(meet, 0, 1, push_layer)                                                                      \
+    X(layer_q4, 11, 7, push_layer)                                                                 \
+    X(layer_q6, 11, 7, push_layer)                                                                 \
+    X(layer_q8, 11, 7, push_layer)                                                                 \
+    X(layer_q4_q5, 11, 7, push_layer)                                                              \
+    X(layer_q4_q6, 11, 7, push_layer)                                                              \
+    X(layer_q5_q6, 11, 7, push_layer)                                                              \
+    X(layer_q2_q3_q4_q5, 11, 7, push_layer)
+
 #endif

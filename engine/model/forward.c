@@ -122,6 +122,7 @@ static bool record_layer(struct forward *f, uint32_t i, const struct sub_batch *
     const struct layer *y = &f->weights->layers[i];
     const struct layer_ops *o = &f->ops[i];
     uint32_t n = s->n_tokens;
+    if (fused_takes(f, i, s)) return fused_record(f, i, s, e);
     struct push_norm embd = norm_push(f, n, c->n_embd);
     struct push_norm attended = norm_push(f, n, c->n_heads * c->head_dim);
     struct push_norm ff = norm_push(f, n, c->n_ff);
@@ -161,6 +162,7 @@ static bool record(struct forward *f, const struct shape *s, struct err *e)
 {
     if (f->n_subs == 1 && !memcmp(&f->recorded, s, sizeof *s)) return true;
     memset(&f->recorded, 0, sizeof f->recorded);
+    f->fused.meetings = 0;
     if (!gpu_begin(f->gpu, &f->cmd, e)) return false;
     gpu_barrier(f->gpu, &f->cmd); // what another queue copied is visible from here on
     if (s->input) record_copy(f, SCRATCH_IN, SCRATCH_X, s->n_tokens);
@@ -274,7 +276,9 @@ static struct portion portion_of(const struct forward *f, uint32_t n_tokens)
 
 static bool run_shape(struct forward *f, const struct shape *s, struct err *e)
 {
-    return cancel_check(e) && record(f, s, e) && gpu_submit(f->gpu, &f->cmd, e);
+    if (!cancel_check(e) || !record(f, s, e)) return false;
+    fused_submit(f);
+    return gpu_submit(f->gpu, &f->cmd, e);
 }
 
 // Layers [at, at + n) in submissions of n_subs sub-batches.
@@ -330,6 +334,16 @@ static bool run_layers(struct forward *f, const struct pass *p, uint32_t n_rows,
     return ok;
 }
 
+// Again where workgroups of fused layers did not meet.
+static bool run_pass(struct forward *f, const struct pass *p, uint32_t n_rows, struct err *e)
+{
+    fused_begin(f, p->n_tokens);
+    do {
+        if (!run_layers(f, p, n_rows, e)) return false;
+    } while (fused_again(f, p->n_tokens));
+    return true;
+}
+
 bool forward_run(struct forward *f, const struct pass *p, struct err *e)
 {
     assert(p->n_tokens && p->n_tokens <= f->p.n_pass);
@@ -343,7 +357,7 @@ bool forward_run(struct forward *f, const struct pass *p, struct err *e)
         tail.n_subs = 1;
         tail.n_rows = n;
         fill_rows(f, p->rows + done, n);
-        if (!(done ? run_shape(f, &tail, e) : run_layers(f, p, n, e))) return false;
+        if (!(done ? run_shape(f, &tail, e) : run_pass(f, p, n, e))) return false;
         take_logits(f, n, p->logits + (size_t)done * f->config->n_vocab);
         done += n;
     } while (done < wanted);

@@ -10,6 +10,7 @@
 #include "base/progress.h"
 #include "engine/kernels/kernels.h"
 #include "engine/model/config.h"
+#include "engine/model/fused.h"
 #include "engine/model/kv.h"
 #include "engine/model/stream.h"
 #include "engine/model/weights.h"
@@ -73,6 +74,10 @@ enum scratch {                                  // kinds of scratch buffers
     SCRATCH_TABLE,                              // a uvec4 a token
     SCRATCH_TILES,                              // a uvec4 an attention tile
     SCRATCH_ANGLES,                             // [n_pass, head_dim]
+    SCRATCH_LAYER_ACTS,                         // fused.h: records of every workgroup
+    SCRATCH_LAYER_HIDDEN,                       // [FUSED_MAX_TOKENS, n_ff]
+    SCRATCH_LAYER_ATTENDED,                     // [FUSED_MAX_TOKENS, n_heads, slices]
+    SCRATCH_MEETING,                            // workgroups that came, and a flag
     SCRATCH_IN,                                 // x from the host, where it cannot see SCRATCH_X
     SCRATCH_OUT,                                // x for the next device, the same
     N_SCRATCH
@@ -100,6 +105,7 @@ struct forward {
     struct shape recorded;
     struct sub_batch *subs; // [n_pass / n_batch]
     uint32_t n_subs;
+    struct fused fused;
 };
 
 // Bytes that each scratch buffer has; 0: not needed.

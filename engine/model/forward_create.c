@@ -72,6 +72,11 @@ void forward_scratch(const struct gpu *gpu, const struct config *c, const struct
     bytes[SCRATCH_LOGITS] = w->has_output ? (uint64_t)FORWARD_MAX_ROWS * w->output.n_cols * 4 : 0;
     bytes[SCRATCH_TABLE] = bytes[SCRATCH_TILES] = rows * 16;
     bytes[SCRATCH_ANGLES] = rows * c->head_dim * 4;
+    struct fused_bytes fused = fused_scratch(gpu, c);
+    bytes[SCRATCH_LAYER_ACTS] = fused.acts;
+    bytes[SCRATCH_LAYER_HIDDEN] = fused.hidden;
+    bytes[SCRATCH_LAYER_ATTENDED] = fused.attended;
+    bytes[SCRATCH_MEETING] = fused.meeting;
     bytes[SCRATCH_IN] = sees_x(gpu) ? 0 : x;
     bytes[SCRATCH_OUT] = sees_x(gpu) || w->has_output ? 0 : x;
 }
@@ -93,6 +98,9 @@ static bool create_scratch(struct forward *f, struct err *e)
                                                  [SCRATCH_TABLE] = "tokens",
                                                  [SCRATCH_TILES] = "tiles",
                                                  [SCRATCH_ANGLES] = "angles",
+                                                 [SCRATCH_LAYER_HIDDEN] = "hidden",
+                                                 [SCRATCH_LAYER_ATTENDED] = "attended slices",
+                                                 [SCRATCH_MEETING] = "meetings",
                                                  [SCRATCH_IN] = "x from the host",
                                                  [SCRATCH_OUT] = "x for the next device"};
     uint64_t bytes[N_SCRATCH];
@@ -254,7 +262,7 @@ bool forward_create(struct gpu *gpu, const struct config *c, const struct weight
     forward_tile(gpu, c->head_dim, c->n_heads / c->n_kv_heads, &out->group_heads,
                  &out->tile_tokens);
     if (create_scratch(out, e) && create_kv(out, pages, e) && make_sets(out, e) &&
-        gpu_cmd_create(gpu, &out->cmd, e))
+        gpu_cmd_create(gpu, &out->cmd, e) && fused_create(out, e))
         return true;
     forward_destroy(out);
     return false;
@@ -263,6 +271,7 @@ bool forward_create(struct gpu *gpu, const struct config *c, const struct weight
 void forward_destroy(struct forward *f)
 {
     if (!f->gpu) return;
+    fused_destroy(f);
     gpu_cmd_destroy(f->gpu, &f->cmd);
     gpu_sets_destroy(f->gpu, &f->sets);
     for (size_t i = 0; i < N_SCRATCH; i++)

@@ -181,7 +181,7 @@ static void judge(VkPhysicalDevice d, const VkPhysicalDeviceLimits *l, struct gp
         (void)snprintf(c->why_not, sizeof c->why_not, "no compute queue");
     else if (!c->heap_bytes)
         (void)snprintf(c->why_not, sizeof c->why_not, "no memory heap");
-    else if (storage < (gpu_texel(c) ? TEXEL_STORAGE : GPU_MAX_BINDINGS))
+    else if (storage < (gpu_texel(c) ? TEXEL_STORAGE : GPU_MIN_BINDINGS))
         (void)snprintf(c->why_not, sizeof c->why_not,
                        "a kernel may bind %u storage buffers there, which is too few", storage);
     else

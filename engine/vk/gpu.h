@@ -15,7 +15,9 @@
 
 enum {
     GPU_ALIGN = 256, // of a view in its buffer: Vulkan's largest demand for any kind
-    GPU_MAX_BINDINGS = 6,
+    GPU_MAX_BINDINGS = 18,
+    GPU_MIN_BINDINGS = 6, // what a device must allow: kernels with more are for devices that do
+    GPU_MAX_SPEC = 20, // specialisation constants
     GPU_MIN_TEXELS = 1 << 24, // a texel buffer must hold a useful matrix: this is 256 MiB
 };
 

@@ -49,8 +49,8 @@ static VkResult create_layouts(struct gpu *g, struct gpu_pipeline *p)
 static VkResult create_pipeline(struct gpu *g, const struct gpu_pipeline_params *p,
                                 VkShaderModule module, struct gpu_pipeline *out)
 {
-    VkSpecializationMapEntry entries[8];
-    assert(p->n_spec <= 8);
+    VkSpecializationMapEntry entries[GPU_MAX_SPEC];
+    assert(p->n_spec <= GPU_MAX_SPEC);
     for (uint32_t i = 0; i < p->n_spec; i++)
         entries[i] = (VkSpecializationMapEntry){.constantID = i, .offset = 4 * i, .size = 4};
     return g->vk.vkCreateComputePipelines(

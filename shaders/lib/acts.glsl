@@ -1,10 +1,12 @@
 // Activation records (norm.comp) as matmul reads them. WIDE: a subgroup's eight lanes fetch eight
 // different texels at once and take each other's words, which costs a shuffle where a fetch of one
 // address by all lanes costs as much as eight.
+#ifndef ACTS_GLSL
+#define ACTS_GLSL
 #ifdef WIDE
 #define ACTS_A_FETCH (8u / ACT_TEXELS)
 
-struct act_set { // records of 8 / uint(ACT_TEXELS) tokens
+struct act_set { // the records that a fetch gets
     uvec4 raw;
 #if ACT_TEXELS < 8
     ivec4 f0, f1, f2;
@@ -14,7 +16,7 @@ struct act_set { // records of 8 / uint(ACT_TEXELS) tokens
 act_set acts_load(uint at, uint step, uint lane)
 {
     act_set a;
-    a.raw = LOAD4(acts, at + lane / uint(ACT_TEXELS) * step + lane % uint(ACT_TEXELS));
+    a.raw = LOAD4(acts, at + lane / ACT_TEXELS * step + lane % ACT_TEXELS);
 #if ACT_TEXELS < 8
     a.f0 = ivec4(a.raw << 22) >> 22;
     a.f1 = ivec4(a.raw << 12) >> 22;
@@ -40,3 +42,4 @@ act_set acts_load(uint at, uint step, uint lane)
 #endif
 #define ACTF4(a, texel)                                                                            \
     uintBitsToFloat(uvec4(ACT(a, texel, x), ACT(a, texel, y), ACT(a, texel, z), ACT(a, texel, w)))
+#endif

@@ -1,5 +1,7 @@
 // Signed fields of packed words. Shift pairs keep the value's range visible to compilers, which
 // turn products of 16-bit values into their cheapest multiply.
+#ifndef BYTES_GLSL
+#define BYTES_GLSL
 int byte0(uint v) { return int(v << 24) >> 24; }
 int byte1(uint v) { return int(v << 16) >> 24; }
 int byte2(uint v) { return int(v << 8) >> 24; }
@@ -40,3 +42,4 @@ vec4 highs(uvec4 v)
     return vec4(unpackHalf2x16(v.x).y, unpackHalf2x16(v.y).y, unpackHalf2x16(v.z).y,
                 unpackHalf2x16(v.w).y);
 }
+#endif

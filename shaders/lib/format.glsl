@@ -1,4 +1,4 @@
-// The weight format that this module is built for: block_load, block_dot.
+// The weight format that this module is built for: block_load, block_dot, tile_dot.
 #include "lib/bytes.glsl"
 
 #if defined(FORMAT_Q2)
@@ -18,3 +18,4 @@
 #elif defined(FORMAT_F32)
 #include "formats/f32.glsl"
 #endif
+#include "lib/tile.glsl"

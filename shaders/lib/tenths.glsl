@@ -1,4 +1,6 @@
 // The 32 activations of a 10-bit record (norm.comp), and their scale.
+#ifndef TENTHS_GLSL
+#define TENTHS_GLSL
 #define TENTHS3(x, i, texel, c)                                                                    \
     x[i] = TENTH(a, texel, c, 0);                                                                  \
     x[i + 1] = TENTH(a, texel, c, 1);                                                              \
@@ -22,3 +24,4 @@ float tenths(act_set a, uint first, out int x[32])
 
 // The sum of the integers of a half.
 #define ACT_SUM(a, half) int(half == 0 ? ACT(a, 3, x) : ACT(a, 3, y))
+#endif

@@ -1,0 +1,309 @@
+#include "engine/model/fused.h"
+#include "base/parallel.h"
+#include "base/size.h"
+#include "engine/model/forward.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_SLICES = 4,
+    MAX_HEADS = 4,      // query heads of an attention item: their keys' sums stay in registers
+    MAX_TURNS = 60000,  // of loops in an invocation: Mesa 22.3 ends it at 65,535 in all
+    PROBE_SPINS = 4000, // looks at a meeting, about 2 ms there
+    REST = 64,          // passes
+};
+
+uint32_t fused_groups(const struct gpu *gpu)
+{
+    bool software = !strcmp(gpu->caps.type, "cpu") && gpu->texel && gpu->subgroups;
+    return software && gpu_unified(&gpu->memory) && !gpu->force_staging ? parallel_workers() : 0;
+}
+
+static uint32_t blocks(uint32_t columns)
+{
+    return (uint32_t)size_div_up(columns, BLOCK_COLS);
+}
+
+static uint32_t heads_an_item(uint32_t group)
+{
+    uint32_t heads = group < MAX_HEADS ? group : MAX_HEADS;
+    while (group % heads)
+        heads--;
+    return heads;
+}
+
+// As few slices of the context as give the workgroups about the same work.
+static uint32_t slices(uint32_t items, uint32_t n_groups)
+{
+    uint32_t best = 1;
+    double best_idle = 2;
+    for (uint32_t s = 1; s <= MAX_SLICES; s++) {
+        double work = (double)items * s / n_groups;
+        double idle = (double)size_div_up((uint64_t)items * s, n_groups) / work - 1;
+        if (idle < best_idle - 0.1) best = s, best_idle = idle;
+    }
+    return best;
+}
+
+static struct kernel_layer common(const struct gpu *gpu, const struct config *c)
+{
+    uint32_t heads = heads_an_item(c->n_heads / c->n_kv_heads);
+    return (struct kernel_layer){.head_dim = c->head_dim,
+                                 .n_heads = c->n_heads,
+                                 .n_kv_heads = c->n_kv_heads,
+                                 .heads = heads,
+                                 .slices = slices(c->n_heads / heads, fused_groups(gpu)),
+                                 .n_embd = c->n_embd,
+                                 .n_ff = c->n_ff};
+}
+
+struct fused_bytes fused_scratch(const struct gpu *gpu, const struct config *c)
+{
+    uint32_t n_groups = fused_groups(gpu);
+    if (!n_groups) return (struct fused_bytes){0};
+    uint64_t q = blocks(c->n_heads * c->head_dim), ff = blocks(c->n_ff), embd = blocks(c->n_embd);
+    uint64_t most = size_max(size_max(q, ff), embd), n = FUSED_MAX_TOKENS;
+    struct kernel_layer k = common(gpu, c);
+    return (struct fused_bytes){.acts = n_groups * 2 * n * most * 4 * 16,
+                                .hidden = n * ff * BLOCK_COLS * 4,
+                                .attended =
+                                    n * c->n_heads * k.slices * (c->head_dim / 4 + 1) * 16,
+                                .meeting = 16};
+}
+
+// ----------------------------------------------------------------------------------- a layer
+
+// What differs from layer to layer. False: its tensors are not what the kernel reads.
+static bool describe(const struct forward *f, uint32_t layer, struct kernel_layer *k,
+                     struct push_layer *push, const struct gpu_buf **block)
+{
+    const struct weights *w = f->weights;
+    struct layer *y = &w->layers[layer];
+    const struct blocks *b =
+        layer < w->n_resident ? &w->resident : &w->slots[(layer - w->n_resident) % 2];
+    uint32_t at = y->attn_norm.spot.block, formats = 0;
+    *block = &b->at[at].buf;
+    for (uint32_t i = 0; i < LAYER_GROUPS; i++) {
+        const struct matrix_group *g = layer_group(y, i);
+        uint32_t most = i == 0 ? 3 : i == 2 ? 2 : 1;
+        if (g->n > most || g->lora) return false;
+        for (uint32_t m = 0; m < g->n; m++) {
+            if (g->m[m].spot.block != at) return false;
+            formats |= 1u << g->m[m].format;
+        }
+    }
+    if (!kernels_layer_reads(formats)) return false;
+    if (y->ffn_norm.spot.block != at || !(*block)->view) return false;
+    for (uint32_t i = 0; i < y->qkv.n; i++) {
+        k->qkv_tiles[i] = y->qkv.m[i].n_tiles;
+        k->qkv_format[i] = y->qkv.m[i].format;
+        push->qkv[i] = (uint32_t)(y->qkv.m[i].spot.offset / 16);
+    }
+    const struct matrix *gate = &y->gate_up.m[0], *up = &y->gate_up.m[y->gate_up.n - 1];
+    k->o_format = y->o.m[0].format;
+    k->gate_format = gate->format;
+    k->up_format = up->format;
+    k->down_format = y->down.m[0].format;
+    push->o = (uint32_t)(y->o.m[0].spot.offset / 16);
+    push->down = (uint32_t)(y->down.m[0].spot.offset / 16);
+    push->gate = (uint32_t)(gate->spot.offset / 16);
+    push->up = (uint32_t)(up->spot.offset / 16);
+    if (gate == up)
+        push->up += y->gate_up.row_at[1] / TILE_ROWS * gate->n_blocks *
+                    weight_layout(gate->format)->block_texels;
+    push->attn_norm = (uint32_t)(y->attn_norm.spot.offset / 16);
+    push->ffn_norm = (uint32_t)(y->ffn_norm.spot.offset / 16);
+    return true;
+}
+
+// Turns of loops that an invocation makes at most: of the largest phase, and of all together.
+static void turns(const struct forward *f, uint32_t n_tokens, uint64_t *largest, uint64_t *all)
+{
+    const struct kernel_layer *k = &f->fused.k;
+    uint64_t embd = blocks(k->n_embd), ff = blocks(k->n_ff), q = blocks(k->n_heads * k->head_dim);
+    uint64_t kv = blocks(k->n_kv_heads * k->head_dim), g = f->fused.n_groups;
+    uint64_t step = n_tokens == 1 ? 2 : 1, n = n_tokens; // blocks a turn
+    uint64_t phase[5] = {
+        size_div_up(q + 2 * kv, g) * (embd / step + 3) + n * (12 * embd / 8 + 8),
+        size_div_up(n * k->n_heads / k->heads * k->slices, g) *
+            (size_div_up(f->p.n_ctx / KV_PAGE, k->slices) + 4),
+        size_div_up(embd, g) * (q / step + 3) + n * (q / 8 + 4),
+        size_div_up(ff, g) * 2 * (embd / step + 3) + n * (12 * embd / 8 + 8),
+        size_div_up(embd, g) * (ff / step + 3) + n * (ff / 8 + 4),
+    };
+    *largest = *all = 0;
+    for (uint32_t i = 0; i < 5; i++) {
+        *largest = size_max(*largest, phase[i]);
+        *all += phase[i];
+    }
+}
+
+bool fused_takes(const struct forward *f, uint32_t layer, const struct sub_batch *s)
+{
+    uint64_t largest, all;
+    if (!f->fused.n_groups || !f->fused.set[layer] || !s->decode || f->n_subs != 1 ||
+        s->n_tokens > FUSED_MAX_TOKENS)
+        return false;
+    turns(f, s->n_tokens, &largest, &all);
+    return largest <= MAX_TURNS;
+}
+
+static bool record_phases(struct forward *f, uint32_t layer, struct kernel_layer *k,
+                          const struct push_layer *push, struct err *e)
+{
+    const struct gpu_pipeline *p;
+    if (!kernels_layer(&f->kernels, k, &p, e)) return false;
+    gpu_dispatch(f->gpu, &f->cmd, p, f->fused.set[layer], push,
+                 (uint32_t[]){f->fused.n_groups, 1, 1});
+    gpu_barrier(f->gpu, &f->cmd);
+    return true;
+}
+
+// All phases, where their loops leave turns for waiting; else 0.
+static uint32_t spins(const struct forward *f, uint32_t n_tokens)
+{
+    uint64_t largest, all;
+    turns(f, n_tokens, &largest, &all);
+    bool room = all + 4 * PROBE_SPINS <= MAX_TURNS;
+    if (!f->fused.meets || f->fused.rest || !room) return 0;
+    return (uint32_t)size_min((MAX_TURNS - all) / 4, 3 * PROBE_SPINS);
+}
+
+// The pipeline that a decoded token needs first; sets are made for any of them.
+static bool first_kernel(struct forward *f, struct kernel_layer *k, const struct gpu_pipeline **p,
+                         struct err *e)
+{
+    k->nt = 1;
+    k->phases = spins(f, 1) ? LAYER_ALL : LAYER_QKV;
+    return kernels_layer(&f->kernels, k, p, e);
+}
+
+bool fused_record(struct forward *f, uint32_t layer, const struct sub_batch *s, struct err *e)
+{
+    struct fused *u = &f->fused;
+    struct kernel_layer k = u->k;
+    const struct gpu_buf *block;
+    struct push_layer push = {.first = s->first,
+                              .token_base = s->first,
+                              .tile_base = s->first_tile,
+                              .n_tokens = s->n_tokens,
+                              .v_base = f->kv.v_base,
+                              .meetings = u->meetings,
+                              .eps = f->config->norm_eps,
+                              .q_scale = f->q_scale};
+    (void)describe(f, layer, &k, &push, &block);
+    k.nt = kernels_matmul_tokens(&f->kernels, s->n_tokens);
+    push.spins = spins(f, s->n_tokens);
+    if (push.spins) {
+        k.phases = LAYER_ALL;
+        u->meetings += 4;
+        return record_phases(f, layer, &k, &push, e);
+    }
+    for (k.phases = LAYER_QKV; k.phases <= LAYER_DOWN; k.phases *= 2)
+        if (!record_phases(f, layer, &k, &push, e)) return false;
+    return true;
+}
+
+// ------------------------------------------------------------------------------------ a pass
+
+static uint32_t *meeting(const struct forward *f) // who came; whether a meeting failed
+{
+    return f->scratch[SCRATCH_MEETING].map;
+}
+
+void fused_begin(struct forward *f, uint32_t n_tokens)
+{
+    struct fused *u = &f->fused;
+    if (!u->n_groups || n_tokens > FUSED_MAX_TOKENS) return;
+    memcpy(u->x, forward_input(f), (size_t)n_tokens * forward_stride(f) * sizeof *u->x);
+    meeting(f)[1] = 0;
+    if (u->rest && !--u->rest) memset(&f->recorded, 0, sizeof f->recorded);
+}
+
+void fused_submit(struct forward *f)
+{
+    if (f->fused.n_groups) meeting(f)[0] = 0;
+}
+
+bool fused_again(struct forward *f, uint32_t n_tokens)
+{
+    struct fused *u = &f->fused;
+    if (!u->n_groups || n_tokens > FUSED_MAX_TOKENS || !meeting(f)[1]) return false;
+    memset(&f->recorded, 0, sizeof f->recorded);
+    meeting(f)[1] = 0;
+    u->rest = REST;
+    memcpy(forward_input(f), u->x, (size_t)n_tokens * forward_stride(f) * sizeof *u->x);
+    return true;
+}
+
+// Whether that many workgroups meet, in three tries: other work may keep one away for a while.
+static bool probe(struct forward *f, struct err *e)
+{
+    struct push_layer push = {.spins = PROBE_SPINS};
+    const struct gpu_buf *bufs[] = {&f->scratch[SCRATCH_MEETING]};
+    const struct gpu_pipeline *p;
+    VkDescriptorSet set;
+    bool met = false;
+    if (!kernels_meet(&f->kernels, &p, e) ||
+        !gpu_set_make(f->gpu, &f->fused.sets, p, bufs, &set, e))
+        return false;
+    for (int i = 0; i < 3 && !met; i++) {
+        memset(meeting(f), 0, 16);
+        if (!gpu_begin(f->gpu, &f->cmd, e)) return false;
+        gpu_dispatch(f->gpu, &f->cmd, p, set, &push, (uint32_t[]){f->fused.n_groups, 1, 1});
+        gpu_barrier(f->gpu, &f->cmd);
+        if (!gpu_end(f->gpu, &f->cmd, e) || !gpu_submit(f->gpu, &f->cmd, e)) return false;
+        met = !meeting(f)[1];
+    }
+    memset(&f->recorded, 0, sizeof f->recorded);
+    f->fused.meets = met;
+    return true;
+}
+
+static bool make_set(struct forward *f, uint32_t layer, const struct gpu_buf *block,
+                     const struct gpu_pipeline *p, struct err *e)
+{
+    const struct gpu_buf *s = f->scratch;
+    const struct gpu_buf *kv = kv_store_buf(&f->kv, f->weights->first_layer + layer, 0);
+    const struct gpu_buf *bufs[] = {
+        block, &s[SCRATCH_X], &s[SCRATCH_LAYER_ACTS], &s[SCRATCH_Q], kv,
+        &s[SCRATCH_LAYER_ATTENDED], &s[SCRATCH_LAYER_HIDDEN], &f->kv.table, &s[SCRATCH_TABLE],
+        &s[SCRATCH_TILES], &s[SCRATCH_ANGLES], &s[SCRATCH_X], &s[SCRATCH_LAYER_ACTS], kv,
+        &s[SCRATCH_Q], &s[SCRATCH_LAYER_ATTENDED], &s[SCRATCH_LAYER_HIDDEN],
+        &s[SCRATCH_MEETING]};
+    return gpu_set_make(f->gpu, &f->fused.sets, p, bufs, &f->fused.set[layer], e);
+}
+
+bool fused_create(struct forward *f, struct err *e)
+{
+    struct fused *u = &f->fused;
+    const struct weights *w = f->weights;
+    u->k = common(f->gpu, f->config);
+    u->k.kv_type = f->p.kv_type;
+    if (!fused_groups(f->gpu) || f->kv.n_parts != 1 || f->p.kv_type > KV_F32 || !w->n_layers)
+        return true;
+    size_t x = (size_t)FUSED_MAX_TOKENS * forward_stride(f);
+    u->set = calloc(w->n_layers, sizeof(VkDescriptorSet));
+    u->x = malloc(x * sizeof *u->x);
+    if (!u->set || !u->x) return err_nomem(e, "a pass", x * sizeof *u->x);
+    u->n_groups = fused_groups(f->gpu);
+    if (!gpu_sets_create(f->gpu, w->n_layers + 1, &u->sets, e) || !probe(f, e)) return false;
+    for (uint32_t i = 0; i < w->n_layers; i++) {
+        struct kernel_layer k = u->k;
+        struct push_layer push;
+        const struct gpu_buf *block;
+        const struct gpu_pipeline *p;
+        if (!describe(f, i, &k, &push, &block)) continue;
+        if (!first_kernel(f, &k, &p, e) || !make_set(f, i, block, p, e)) return false;
+    }
+    return true;
+}
+
+void fused_destroy(struct forward *f)
+{
+    gpu_sets_destroy(f->gpu, &f->fused.sets);
+    free(f->fused.set);
+    free(f->fused.x);
+    f->fused = (struct fused){0};
+}

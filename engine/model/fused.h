@@ -1,0 +1,52 @@
+// Passes of few tokens on software devices: a whole layer in one dispatch, or in five, where other
+// passes take ten (shaders/layer.comp). A dispatch costs such a device some 50 us of handing over to
+// its threads, whatever it computes.
+//
+// In one dispatch, workgroups wait for each other between phases. Vulkan does not promise that they
+// all run at once, so this is tried first, with a bound on waiting; and where a pass finds in the
+// middle of its work that the others do not come (a busy machine may stop a thread for long), it is
+// computed again by five dispatches a layer.
+#ifndef LECTERN_FUSED_H
+#define LECTERN_FUSED_H
+
+#include "engine/kernels/kernels.h"
+#include "engine/model/config.h"
+#include "engine/model/weights.h"
+
+struct forward;
+struct sub_batch;
+
+enum { FUSED_MAX_TOKENS = KERNELS_MAX_TOKENS };
+
+struct fused {
+    uint32_t n_groups;     // workgroups; 0: this device or model takes other kernels
+    bool meets;            // they were seen to run all at once
+    uint32_t rest;         // passes until meetings are tried again
+    uint32_t meetings;     // recorded in this command buffer
+    struct kernel_layer k; // what all layers have in common
+    struct gpu_sets sets;
+    VkDescriptorSet *set; // [n_layers]; VK_NULL_HANDLE: this layer takes other kernels
+    float *x;             // the pass's input, to begin again: [FUSED_MAX_TOKENS, n_embd padded]
+};
+
+// Workgroups on this device; 0: it has no use for fused layers.
+uint32_t fused_groups(const struct gpu *gpu);
+// Bytes of the buffers that it takes beside those of other kernels.
+struct fused_bytes {
+    uint64_t acts, hidden, attended, meeting;
+};
+struct fused_bytes fused_scratch(const struct gpu *gpu, const struct config *c);
+
+bool fused_create(struct forward *f, struct err *e);
+void fused_destroy(struct forward *f);
+
+bool fused_takes(const struct forward *f, uint32_t layer, const struct sub_batch *s);
+bool fused_record(struct forward *f, uint32_t layer, const struct sub_batch *s, struct err *e);
+
+// Around a pass and its submissions. begin keeps the input; again is true where workgroups did not meet: the input is back
+// then, and the pass must run again.
+void fused_begin(struct forward *f, uint32_t n_tokens);
+void fused_submit(struct forward *f);
+bool fused_again(struct forward *f, uint32_t n_tokens);
+
+#endif

@@ -1,0 +1,133 @@
+// Attention of one token's HC query heads that share a key/value head, over one of SLICES of its
+// context, with online softmax (attention.comp tells how lanes share the work).
+//
+// Row `token * N_HEADS + head` of `attended` has a record a slice: HEAD_DIM values, then a vec4 of
+// the largest score and the sum of weights. A single slice is divided by its sum at once.
+
+const uint HEAD_UNITS = (HEAD_DIM + 63u) / 64u; // of 64 elements
+const uint HEAD_STEPS = HEAD_DIM / 8u;
+const float NEVER = -1e30; // below any score, and exp(NEVER - NEVER) is not NaN
+
+uint attended_row(uint row, uint slice) { return (row * SLICES + slice) * (HD4 + 1u); }
+
+float max8(float v)
+{
+    v = max(v, subgroupShuffleXor(v, 1u));
+    v = max(v, subgroupShuffleXor(v, 2u));
+    return max(v, subgroupShuffleXor(v, 4u));
+}
+
+float sum8(float v)
+{
+    v += subgroupShuffleXor(v, 1u);
+    v += subgroupShuffleXor(v, 2u);
+    return v + subgroupShuffleXor(v, 4u);
+}
+
+vec4 shuffle4(vec4 v, uint from) { return subgroupShuffle(v, from); }
+
+void attend(uint token, uint head, uint slice)
+{
+    uvec4 tile = LOAD4(tiles, p.tile_base + token);
+    uint n_positions = tile.w + 1u, kv_head = head / GROUP, row = N_KV_HEADS * (KV_DIM / 64u);
+    uint n_chunks = (n_positions + KV_PAGE - 1u) / KV_PAGE;
+    uint chunk = n_chunks * slice / SLICES, end = n_chunks * (slice + 1u) / SLICES;
+
+    vec4 qa[HC * HEAD_STEPS], qb[HC * HEAD_STEPS];
+    [[unroll]] for (uint i = 0u; i < HC; i++) {
+        uint at = tile.x * 8u * Q_BLOCKS + (head + i) * HD4;
+        [[unroll]] for (uint s = 0u; s < HEAD_STEPS; s += 4u) { // eight texels at a time
+            vec4 eight = LOADF4(q, at + 2u * s + lane);
+            [[unroll]] for (uint k = 0u; k < 4u; k++)
+                if (s + k < HEAD_STEPS) {
+                    qa[i * HEAD_STEPS + s + k] = shuffle4(eight, 2u * k);
+                    qb[i * HEAD_STEPS + s + k] = shuffle4(eight, 2u * k + 1u);
+                }
+        }
+    }
+
+    float most[HC], total[HC];
+    vec4 ya[HC * HEAD_UNITS], yb[HC * HEAD_UNITS];
+    [[unroll]] for (uint i = 0u; i < HC; i++) {
+        most[i] = NEVER;
+        total[i] = 0.0;
+        [[unroll]] for (uint u = 0u; u < HEAD_UNITS; u++)
+            ya[i * HEAD_UNITS + u] = yb[i * HEAD_UNITS + u] = vec4(0.0);
+    }
+
+    for (; chunk < end; chunk++) {
+        uint base = LOAD4(pages, tile.z + chunk).x * row + kv_head * HEAD_UNITS;
+        float w[4 * HC];
+        [[unroll]] for (uint r = 0u; r < 4u; r++) {
+            uint at = base + (8u * r + lane) * row;
+            vec4 s[HC];
+            [[unroll]] for (uint i = 0u; i < HC; i++) s[i] = vec4(0.0);
+            [[unroll]] for (uint k = 0u; k < HEAD_STEPS; k++) {
+                vec8 key = cache_load8(at + k / 8u, k % 8u);
+                [[unroll]] for (uint i = 0u; i < HC; i++)
+                    s[i] += key.a * qa[i * HEAD_STEPS + k] + key.b * qb[i * HEAD_STEPS + k];
+            }
+            bool seen = chunk * KV_PAGE + 8u * r + lane < n_positions;
+            [[unroll]] for (uint i = 0u; i < HC; i++)
+                w[r * HC + i] = seen ? (s[i].x + s[i].y) + (s[i].z + s[i].w) : NEVER;
+        }
+        [[unroll]] for (uint i = 0u; i < HC; i++) {
+            float m = max(max(w[i], w[HC + i]), max(w[2u * HC + i], w[3u * HC + i]));
+            m = max(most[i], max8(m));
+            float shrink = exp(most[i] - m);
+            most[i] = m;
+            [[unroll]] for (uint r = 0u; r < 4u; r++) w[r * HC + i] = exp(w[r * HC + i] - m);
+            total[i] = total[i] * shrink +
+                       ((w[i] + w[HC + i]) + (w[2u * HC + i] + w[3u * HC + i]));
+            [[unroll]] for (uint u = 0u; u < HEAD_UNITS; u++) {
+                ya[i * HEAD_UNITS + u] *= shrink;
+                yb[i * HEAD_UNITS + u] *= shrink;
+            }
+        }
+        uint values = p.v_base / 64u + base;
+        [[unroll]] for (uint r = 0u; r < 4u; r++) {
+            [[unroll]] for (uint j = 0u; j < 8u; j++) {
+                vec8 v[HEAD_UNITS];
+                [[unroll]] for (uint u = 0u; u < HEAD_UNITS; u++)
+                    v[u] = cache_load8(values + (8u * r + j) * row + u, lane);
+                [[unroll]] for (uint i = 0u; i < HC; i++) {
+                    float weight = subgroupShuffle(w[r * HC + i], j);
+                    [[unroll]] for (uint u = 0u; u < HEAD_UNITS; u++) {
+                        ya[i * HEAD_UNITS + u] += weight * v[u].a;
+                        yb[i * HEAD_UNITS + u] += weight * v[u].b;
+                    }
+                }
+            }
+        }
+    }
+
+    [[unroll]] for (uint i = 0u; i < HC; i++) {
+        uint at = attended_row(token * N_HEADS + head + i, slice);
+        float sum = sum8(total[i]), scale = SLICES == 1u ? 1.0 / sum : 1.0;
+        [[unroll]] for (uint u = 0u; u < HEAD_UNITS; u++)
+            if (8u * lane + 64u * u < HEAD_DIM) {
+                out_attended[at + 16u * u + 2u * lane] = ya[i * HEAD_UNITS + u] * scale;
+                out_attended[at + 16u * u + 2u * lane + 1u] = yb[i * HEAD_UNITS + u] * scale;
+            }
+        if (SLICES > 1u && lane == 0u) out_attended[at + HD4] = vec4(most[i], sum, 0.0, 0.0);
+    }
+}
+
+// vec4 i of a row of what was attended.
+vec4 slices_together(uint row, uint i)
+{
+    if (SLICES == 1u) return LOADF4(attended, attended_row(row, 0u) + i);
+    vec4 of[SLICES];
+    float most = NEVER, total = 0.0;
+    vec4 y = vec4(0.0);
+    [[unroll]] for (uint s = 0u; s < SLICES; s++) {
+        of[s] = LOADF4(attended, attended_row(row, s) + HD4);
+        most = max(most, of[s].x);
+    }
+    [[unroll]] for (uint s = 0u; s < SLICES; s++) {
+        float weight = exp(of[s].x - most);
+        total += weight * of[s].y;
+        y += weight * LOADF4(attended, attended_row(row, s) + i);
+    }
+    return y / total;
+}

@@ -1,0 +1,83 @@
+// Formats of integers, several in one module: those of WITH_Q2, WITH_Q3, ... tile_dot by number, in
+// the order of enum weight_format.
+#include "lib/bytes.glsl"
+
+const uint FORMAT_TEXELS[6] = {32, 32, 40, 48, 56, 72}; // BLOCK_TEXELS of each
+const uint FORMAT_Q4 = 2u; // the one that reads i9 records, others i10
+
+#ifdef WITH_Q2
+#define block_weights q2_weights
+#define block_load q2_load
+#define block_dot q2_dot
+#define tile_dot q2_tile_dot
+#include "formats/q2.glsl"
+#include "lib/tile.glsl"
+#include "lib/forget.glsl"
+#endif
+#ifdef WITH_Q3
+#define block_weights q3_weights
+#define block_load q3_load
+#define block_dot q3_dot
+#define tile_dot q3_tile_dot
+#include "formats/q3.glsl"
+#include "lib/tile.glsl"
+#include "lib/forget.glsl"
+#endif
+#ifdef WITH_Q4
+#define block_weights q4_weights
+#define block_load q4_load
+#define block_dot q4_dot
+#define tile_dot q4_tile_dot
+#include "formats/q4.glsl"
+#include "lib/tile.glsl"
+#include "lib/forget.glsl"
+#endif
+#ifdef WITH_Q5
+#define block_weights q5_weights
+#define block_load q5_load
+#define block_dot q5_dot
+#define tile_dot q5_tile_dot
+#include "formats/q5.glsl"
+#include "lib/tile.glsl"
+#include "lib/forget.glsl"
+#endif
+#ifdef WITH_Q6
+#define block_weights q6_weights
+#define block_load q6_load
+#define block_dot q6_dot
+#define tile_dot q6_tile_dot
+#include "formats/q6.glsl"
+#include "lib/tile.glsl"
+#include "lib/forget.glsl"
+#endif
+#ifdef WITH_Q8
+#define block_weights q8_weights
+#define block_load q8_load
+#define block_dot q8_dot
+#define tile_dot q8_tile_dot
+#include "formats/q8.glsl"
+#include "lib/tile.glsl"
+#include "lib/forget.glsl"
+#endif
+
+void tile_dot(uint format, uint w, uint x, uint x_step, uint n_blocks, uint lane, inout vec4 y[NT])
+{
+#ifdef WITH_Q2
+    if (format == 0u) q2_tile_dot(w, x, x_step, n_blocks, lane, y);
+#endif
+#ifdef WITH_Q3
+    if (format == 1u) q3_tile_dot(w, x, x_step, n_blocks, lane, y);
+#endif
+#ifdef WITH_Q4
+    if (format == 2u) q4_tile_dot(w, x, x_step, n_blocks, lane, y);
+#endif
+#ifdef WITH_Q5
+    if (format == 3u) q5_tile_dot(w, x, x_step, n_blocks, lane, y);
+#endif
+#ifdef WITH_Q6
+    if (format == 4u) q6_tile_dot(w, x, x_step, n_blocks, lane, y);
+#endif
+#ifdef WITH_Q8
+    if (format == 5u) q8_tile_dot(w, x, x_step, n_blocks, lane, y);
+#endif
+}
