@@ -144,7 +144,8 @@ static enum kernel layer_module(uint32_t formats)
         {Q4, KERNEL_layer_q4},           {Q6, KERNEL_layer_q6},
         {Q8, KERNEL_layer_q8},           {Q4 | Q5, KERNEL_layer_q4_q5},
         {Q4 | Q6, KERNEL_layer_q4_q6},   {Q5 | Q6, KERNEL_layer_q5_q6},
-        {Q2 | Q3 | Q4 | Q5, KERNEL_layer_q2_q3_q4_q5},
+        {Q6 | Q8, KERNEL_layer_q6_q8},   {Q2 | Q3 | Q4 | Q5, KERNEL_layer_q2_q3_q4_q5},
+        {Q4 | Q5 | Q6 | Q8, KERNEL_layer_q4_q5_q6_q8},
     };
     for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)
         if (!(formats & ~modules[i].formats)) return modules[i].id;

@@ -37,6 +37,8 @@
     X(layer_q4_q5, 11, 7, push_layer)                                                              \
     X(layer_q4_q6, 11, 7, push_layer)                                                              \
     X(layer_q5_q6, 11, 7, push_layer)                                                              \
-    X(layer_q2_q3_q4_q5, 11, 7, push_layer)
+    X(layer_q6_q8, 11, 7, push_layer)                                                              \
+    X(layer_q2_q3_q4_q5, 11, 7, push_layer)                                                        \
+    X(layer_q4_q5_q6_q8, 11, 7, push_layer)
 
 #endif

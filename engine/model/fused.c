@@ -11,13 +11,13 @@ enum {
     MAX_HEADS = 4,      // query heads of an attention item: their keys' sums stay in registers
     MAX_TURNS = 60000,  // of loops in an invocation: Mesa 22.3 ends it at 65,535 in all
     PROBE_SPINS = 4000, // looks at a meeting, about 2 ms there
-    REST = 64,          // passes
+    MAX_FAILURES = 3,   // passes in a row until meetings are given up
 };
 
 uint32_t fused_groups(const struct gpu *gpu)
 {
     bool software = !strcmp(gpu->caps.type, "cpu") && gpu->texel && gpu->subgroups;
-    return software && gpu_unified(&gpu->memory) && !gpu->force_staging ? parallel_workers() : 0;
+    return software && gpu->caps.unified && !gpu->force_staging ? parallel_workers() : 0;
 }
 
 static uint32_t blocks(uint32_t columns)
@@ -117,12 +117,17 @@ static bool describe(const struct forward *f, uint32_t layer, struct kernel_laye
     return true;
 }
 
+static uint32_t groups(const struct forward *f)
+{
+    return f->fused.alone ? 1 : f->fused.n_groups;
+}
+
 // Turns of loops that an invocation makes at most: of the largest phase, and of all together.
 static void turns(const struct forward *f, uint32_t n_tokens, uint64_t *largest, uint64_t *all)
 {
     const struct kernel_layer *k = &f->fused.k;
     uint64_t embd = blocks(k->n_embd), ff = blocks(k->n_ff), q = blocks(k->n_heads * k->head_dim);
-    uint64_t kv = blocks(k->n_kv_heads * k->head_dim), g = f->fused.n_groups;
+    uint64_t kv = blocks(k->n_kv_heads * k->head_dim), g = groups(f);
     uint64_t step = n_tokens == 1 ? 2 : 1, n = n_tokens; // blocks a turn
     uint64_t phase[5] = {
         size_div_up(q + 2 * kv, g) * (embd / step + 3) + n * (12 * embd / 8 + 8),
@@ -155,18 +160,17 @@ static bool record_phases(struct forward *f, uint32_t layer, struct kernel_layer
     const struct gpu_pipeline *p;
     if (!kernels_layer(&f->kernels, k, &p, e)) return false;
     gpu_dispatch(f->gpu, &f->cmd, p, f->fused.set[layer], push,
-                 (uint32_t[]){f->fused.n_groups, 1, 1});
+                 (uint32_t[]){groups(f), 1, 1});
     gpu_barrier(f->gpu, &f->cmd);
     return true;
 }
 
-// All phases, where their loops leave turns for waiting; else 0.
+// How often a workgroup looks at a meeting: what turns the phases' loops leave. 0: too few, or no use.
 static uint32_t spins(const struct forward *f, uint32_t n_tokens)
 {
     uint64_t largest, all;
     turns(f, n_tokens, &largest, &all);
-    bool room = all + 4 * PROBE_SPINS <= MAX_TURNS;
-    if (!f->fused.meets || f->fused.rest || !room) return 0;
+    if (!f->fused.meets || all + 4 * PROBE_SPINS > MAX_TURNS) return 0;
     return (uint32_t)size_min((MAX_TURNS - all) / 4, 3 * PROBE_SPINS);
 }
 
@@ -218,7 +222,6 @@ void fused_begin(struct forward *f, uint32_t n_tokens)
     if (!u->n_groups || n_tokens > FUSED_MAX_TOKENS) return;
     memcpy(u->x, forward_input(f), (size_t)n_tokens * forward_stride(f) * sizeof *u->x);
     meeting(f)[1] = 0;
-    if (u->rest && !--u->rest) memset(&f->recorded, 0, sizeof f->recorded);
 }
 
 void fused_submit(struct forward *f)
@@ -229,10 +232,17 @@ void fused_submit(struct forward *f)
 bool fused_again(struct forward *f, uint32_t n_tokens)
 {
     struct fused *u = &f->fused;
-    if (!u->n_groups || n_tokens > FUSED_MAX_TOKENS || !meeting(f)[1]) return false;
-    memset(&f->recorded, 0, sizeof f->recorded);
+    if (!u->n_groups || n_tokens > FUSED_MAX_TOKENS) return false;
+    bool failed = meeting(f)[1] != 0;
+    if (failed || u->alone) memset(&f->recorded, 0, sizeof f->recorded);
+    if (!failed) {
+        if (!u->alone) u->failures = 0;
+        u->alone = false;
+        return false;
+    }
     meeting(f)[1] = 0;
-    u->rest = REST;
+    u->alone = true;
+    u->meets = ++u->failures < MAX_FAILURES;
     memcpy(forward_input(f), u->x, (size_t)n_tokens * forward_stride(f) * sizeof *u->x);
     return true;
 }
@@ -279,10 +289,10 @@ bool fused_create(struct forward *f, struct err *e)
 {
     struct fused *u = &f->fused;
     const struct weights *w = f->weights;
-    u->k = common(f->gpu, f->config);
-    u->k.kv_type = f->p.kv_type;
     if (!fused_groups(f->gpu) || f->kv.n_parts != 1 || f->p.kv_type > KV_F32 || !w->n_layers)
         return true;
+    u->k = common(f->gpu, f->config);
+    u->k.kv_type = f->p.kv_type;
     size_t x = (size_t)FUSED_MAX_TOKENS * forward_stride(f);
     u->set = calloc(w->n_layers, sizeof(VkDescriptorSet));
     u->x = malloc(x * sizeof *u->x);

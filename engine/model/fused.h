@@ -5,7 +5,7 @@
 // In one dispatch, workgroups wait for each other between phases. Vulkan does not promise that they
 // all run at once, so this is tried first, with a bound on waiting; and where a pass finds in the
 // middle of its work that the others do not come (a busy machine may stop a thread for long), it is
-// computed again by five dispatches a layer.
+// computed again by one workgroup. The bits are the same in all these ways.
 #ifndef LECTERN_FUSED_H
 #define LECTERN_FUSED_H
 
@@ -21,7 +21,8 @@ enum { FUSED_MAX_TOKENS = KERNELS_MAX_TOKENS };
 struct fused {
     uint32_t n_groups;     // workgroups; 0: this device or model takes other kernels
     bool meets;            // they were seen to run all at once
-    uint32_t rest;         // passes until meetings are tried again
+    bool alone;            // this pass is computed by one of them
+    uint32_t failures;     // passes in a row whose workgroups did not meet
     uint32_t meetings;     // recorded in this command buffer
     struct kernel_layer k; // what all layers have in common
     struct gpu_sets sets;
@@ -43,8 +44,8 @@ void fused_destroy(struct forward *f);
 bool fused_takes(const struct forward *f, uint32_t layer, const struct sub_batch *s);
 bool fused_record(struct forward *f, uint32_t layer, const struct sub_batch *s, struct err *e);
 
-// Around a pass and its submissions. begin keeps the input; again is true where workgroups did not meet: the input is back
-// then, and the pass must run again.
+// Around a pass and its submissions. begin keeps the input. again is true where workgroups did not
+// meet: the input is back then, and the pass must run once more.
 void fused_begin(struct forward *f, uint32_t n_tokens);
 void fused_submit(struct forward *f);
 bool fused_again(struct forward *f, uint32_t n_tokens);

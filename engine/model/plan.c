@@ -33,6 +33,8 @@ static struct gpu gpu_of(const struct engine_device *d)
                              .max_texel_elements = d->max_texel_elements,
                              .unified = d->unified}};
     memcpy(g.caps.name, d->name, sizeof g.caps.name);
+    memcpy(g.caps.type, d->type, sizeof g.caps.type);
+    g.subgroups = d->tier >= 1;
     g.texel = gpu_texel(&g.caps);
     return g;
 }
