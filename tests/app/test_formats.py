@@ -299,6 +299,20 @@ class Formats(cli.Case):
         table = self.ok("bench", self.m, "--runs", "1", "--prefill", "0", "--decode", "4").out
         self.assertIn(b"decode", table)
         self.assertNotIn(b"prefill", table)
+        self.assertLessEqual(max(map(len, table.splitlines())), 80)
+
+    def test_bench_depth_and_batch(self):
+        args = "bench", self.m, "--json", "--runs", "2", "--prefill", "8", "--decode", "3", "--quiet"
+        doc = self.ok(*args, "--depth", "0,40", "--batch", "1,3").json()
+        self.assertEqual([(s["phase"], s["tokens"], s["depth"], s["batch"], s["runs"])
+                          for s in doc["speeds"]],
+                         [("prefill", 8, 0, 1, 2)] +
+                         [("decode", 3, depth, batch, 2) for batch in (1, 3) for depth in (0, 40)])
+        self.assertEqual(doc["memory"]["n_ctx"], 64)  # 43 in whole pages
+        self.assertEqual(self.ok(*args, "--depth", "40", "--ctx", "96").json()["memory"]["n_ctx"],
+                         96)
+        self.assertEqual(self.ok(*args, "--n-batch", "16").json()["memory"]["n_batch"], 16)
+        self.fails("larger --ctx", *args, "--depth", "64", "--ctx", "64")
 
     # -------------------------------------------------------------------------------- harness
 

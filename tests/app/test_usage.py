@@ -86,7 +86,9 @@ class Usage(cli.Case):
         self.misused("--tokens", "run", "--tokens", "1", "-p", "x")
         self.misused("--tokens is missing", "logits")
         for option, values in {"--runs": ["0", "x"], "--prefill": ["", "1,", "x", "0,1"],
-                               "--decode": ["-1"]}.items():
+                               "--depth": ["", "-1", "1,", "x", "131073", "0," * 8 + "0"],
+                               "--batch": ["", "0", "1,0", "257", "1," * 8 + "1"],
+                               "--n-batch": ["0", "9000", "1,2"], "--decode": ["-1"]}.items():
             for v in values:
                 self.misused(option, "bench", option, v)
         self.misused("nothing to measure", "bench", "--prefill", "0", "--decode", "0")

@@ -1,0 +1,39 @@
+// lectern bench, its parts: cmd_bench.c asks and measures, bench_print.c says it.
+#ifndef LECTERN_BENCH_H
+#define LECTERN_BENCH_H
+
+#include "app/options.h"
+#include "fit/speed.h"
+
+enum { BENCH_SIZES = 8, BENCH_SPEEDS = BENCH_SIZES + BENCH_SIZES * BENCH_SIZES };
+
+struct bench_list { // of an option: "128,512"
+    unsigned v[BENCH_SIZES], n;
+};
+
+struct bench_request {
+    struct app_engine a;
+    const char *model;
+    struct bench_list prefill, depth, batch;
+    unsigned decode, runs;
+    bool json;
+};
+
+struct bench_speed {
+    enum fit_phase phase;
+    struct fit_speed s;
+};
+
+struct bench_result {
+    struct bench_speed speed[BENCH_SPEEDS]; // prefill first, then decode: depths of each batch
+    unsigned n;
+    double bytes_s;
+};
+
+const char *bench_phase(enum fit_phase p); // "prefill", "decode"
+void bench_table(const struct bench_request *r, const struct engine *g,
+                 const struct bench_result *t);
+bool bench_json(const struct bench_request *r, const struct engine *g, const struct bench_result *t,
+                struct err *e);
+
+#endif
