@@ -1,4 +1,5 @@
-// lectern bench, its parts: cmd_bench.c asks and measures, bench_print.c says it.
+// lectern bench, its parts: cmd_bench.c asks and measures, bench_print.c and
+// bench_kernels.c say it.
 #ifndef LECTERN_BENCH_H
 #define LECTERN_BENCH_H
 
@@ -16,7 +17,7 @@ struct bench_request {
     const char *model;
     struct bench_list prefill, depth, batch;
     unsigned decode, runs;
-    bool json;
+    bool json, kernels;
 };
 
 struct bench_speed {
@@ -24,10 +25,24 @@ struct bench_speed {
     struct fit_speed s;
 };
 
+struct bench_kernels {
+    enum fit_phase phase;
+    struct fit_kernels k;
+};
+
+struct bench_read { // engine_read_speed
+    double bytes_s;
+    uint64_t bytes;
+    const char *format;
+};
+
 struct bench_result {
     struct bench_speed speed[BENCH_SPEEDS]; // prefill first, then decode: depths of each batch
     unsigned n;
     double bytes_s;
+    struct bench_kernels kernels[BENCH_SPEEDS]; // with --kernels: a prompt, then decode as above
+    unsigned n_kernels;
+    struct bench_read read;
 };
 
 const char *bench_phase(enum fit_phase p); // "prefill", "decode"
@@ -35,5 +50,9 @@ void bench_table(const struct bench_request *r, const struct engine *g,
                  const struct bench_result *t);
 bool bench_json(const struct bench_request *r, const struct engine *g, const struct bench_result *t,
                 struct err *e);
+
+// bench_kernels.c: tables, and the members "peak", "passes", "kernels" of the JSON object.
+void bench_kernels_table(const struct bench_result *t);
+void bench_kernels_json(const struct bench_result *t);
 
 #endif

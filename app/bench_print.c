@@ -44,6 +44,7 @@ void bench_table(const struct bench_request *r, const struct engine *g,
     printf("load     %.2f s\n\n", i->load_s);
     print_speeds(t);
     printf("matvec   %37.2f GB/s of weights, one token\n", t->bytes_s / 1e9);
+    if (r->kernels) bench_kernels_table(t);
 }
 
 static void speed_json(const struct bench_speed *b, const char *comma)
@@ -77,7 +78,7 @@ static void speeds_json(const struct engine_info *i, const struct bench_result *
            i->load_path, i->load_s, t->bytes_s / 1e9);
     for (unsigned k = 0; k < t->n; k++)
         speed_json(&t->speed[k], k ? "," : "");
-    printf("]}\n");
+    printf("]");
 }
 
 bool bench_json(const struct bench_request *r, const struct engine *g, const struct bench_result *t,
@@ -95,6 +96,8 @@ bool bench_json(const struct bench_request *r, const struct engine *g, const str
     if (ok) {
         head_json(r, i, device_text, name.data, path.data, adapters.data);
         speeds_json(i, t);
+        if (r->kernels) bench_kernels_json(t);
+        printf("}\n");
     }
     cJSON_free(device_text);
     text_free(&name);

@@ -4,7 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OPT_PREFILL = OPT_OWN, OPT_DECODE, OPT_DEPTH, OPT_TOGETHER, OPT_RUNS, OPT_JSON };
+enum {
+    OPT_PREFILL = OPT_OWN,
+    OPT_DECODE,
+    OPT_DEPTH,
+    OPT_TOGETHER,
+    OPT_RUNS,
+    OPT_KERNELS,
+    OPT_JSON
+};
 enum { MAX_TOKENS = 131072, MAX_TOGETHER = 256 };
 
 // --batch is not the engine's here: --n-batch is.
@@ -16,6 +24,7 @@ static const struct option long_options[] = {
     {"decode", required_argument, NULL, OPT_DECODE},
     {"depth", required_argument, NULL, OPT_DEPTH},
     {"runs", required_argument, NULL, OPT_RUNS},
+    {"kernels", no_argument, NULL, OPT_KERNELS},
     {"json", no_argument, NULL, OPT_JSON},
     {0},
 };
@@ -32,6 +41,8 @@ static void print_help(void)
            "  --batch N,N     so many sequences write together, each with a context of its\n"
            "                  own (default 1); tok/s is of all of them\n"
            "  --runs N        runs of each (default 5)\n"
+           "  --kernels       the time of every kernel, too, by the device's clock: of one\n"
+           "                  token, and of a prompt of the first length\n"
            "  --json          everything as JSON\n\n"
            "With --depth or --batch the context is as long as is measured, unless --ctx is\n"
            "given.\n\n"
@@ -104,13 +115,30 @@ static bool measure(struct bench_request *r, struct engine *g, struct bench_resu
     }
     q.phase = FIT_DECODE;
     q.n_tokens = r->decode;
-    for (unsigned i = 0; r->decode && i < r->batch.n; i++)
-        for (unsigned k = 0; k < r->depth.n; k++) {
-            q.batch = r->batch.v[i];
-            q.depth = r->depth.v[k];
-            if (!measure_one(r, g, &q, out, e)) return false;
-        }
+    for (unsigned i = 0; r->decode && i < r->batch.n * r->depth.n; i++) {
+        q.batch = r->batch.v[i / r->depth.n];
+        q.depth = r->depth.v[i % r->depth.n];
+        if (!measure_one(r, g, &q, out, e)) return false;
+    }
     return true;
+}
+
+static bool measure_kernels(struct bench_request *r, struct engine *g, struct bench_result *out,
+                            struct err *e)
+{
+    struct bench_read *read = &out->read;
+    unsigned n_decode = r->decode ? r->batch.n * r->depth.n : 0, n_prefill = r->prefill.n > 0;
+    for (unsigned i = 0; i < n_prefill + n_decode; i++) {
+        unsigned at = i - n_prefill;
+        struct fit_speed_params q = {FIT_PREFILL, r->prefill.v[0], .batch = 1, .runs = r->runs};
+        if (i >= n_prefill)
+            q = (struct fit_speed_params){FIT_DECODE, 1, r->depth.v[at % r->depth.n],
+                                          r->batch.v[at / r->depth.n], r->runs};
+        out->kernels[i].phase = q.phase;
+        if (!fit_kernels(g, &q, &r->a.progress, &out->kernels[i].k, e)) return false;
+        out->n_kernels++;
+    }
+    return engine_read_speed(g, &read->bytes_s, &read->bytes, &read->format, e);
 }
 
 static bool run(struct bench_request *r, struct err *e)
@@ -119,11 +147,13 @@ static bool run(struct bench_request *r, struct err *e)
     struct bench_result t = {0};
     set_engine(r);
     if (!app_engine_open(&r->a, r->model, &g, e)) return false;
-    bool ok = measure(r, g, &t, e);
+    bool ok = (!r->kernels || measure_kernels(r, g, &t, e)) && measure(r, g, &t, e);
     if (ok && r->json)
         ok = bench_json(r, g, &t, e);
     else if (ok)
         bench_table(r, g, &t);
+    for (unsigned i = 0; i < t.n_kernels; i++)
+        fit_kernels_free(&t.kernels[i].k);
     engine_close(g);
     return ok && app_flush(e);
 }
@@ -131,6 +161,7 @@ static bool run(struct bench_request *r, struct err *e)
 static bool take_option(struct bench_request *r, int c, struct err *e)
 {
     switch (c) {
+    case OPT_KERNELS: r->kernels = true; return true;
     case OPT_JSON: r->json = true; return true;
     case OPT_PREFILL: return parse_prefill(optarg, &r->prefill, e);
     case OPT_DECODE: return app_parse_u32("--decode", optarg, 0, MAX_TOKENS, &r->decode, e);

@@ -126,33 +126,83 @@ static bool check(const struct engine_info *i, const struct fit_speed_params *q,
     return true;
 }
 
-bool fit_speed(struct engine *g, const struct fit_speed_params *q, struct progress *p,
-               struct fit_speed *out, struct err *e)
+static void close_bench(struct bench *b)
+{
+    free(b->ids);
+    free(b->item);
+    free(b->logits);
+}
+
+static bool open_bench(struct bench *b, struct engine *g, const struct fit_speed_params *q,
+                       struct fit_speed *s, struct err *e)
 {
     const struct engine_info *info = engine_info(g);
     uint32_t batch = q->batch ? q->batch : 1;
-    *out = (struct fit_speed){0};
+    *s = (struct fit_speed){0};
+    *b = (struct bench){.g = g, .phase = q->phase, .s = s, .n_vocab = info->n_vocab};
     if (!check(info, q, batch, e)) return false;
     uint32_t room = info->n_ctx - q->depth;
-    *out = (struct fit_speed){.n_tokens = q->n_tokens < room ? q->n_tokens : room,
-                              .depth = q->depth,
-                              .batch = batch,
-                              .runs = q->runs < MAX_RUNS ? q->runs : MAX_RUNS};
-    size_t rows = size_max(out->n_tokens, FILL_STEP), logits = (size_t)batch * info->n_vocab;
-    struct bench b = {g,
-                      q->phase,
-                      out,
-                      info->n_vocab,
-                      malloc(rows * batch * sizeof *b.ids),
-                      malloc(batch * sizeof *b.item),
-                      malloc(logits * sizeof *b.logits)};
-    bool ok = (b.ids && b.item && b.logits) || err_nomem(e, "logits", logits * sizeof *b.logits);
-    ok = ok && fill(&b, p, e) && all_runs(&b, p, e);
-    free(b.ids);
-    free(b.item);
-    free(b.logits);
+    *s = (struct fit_speed){.n_tokens = q->n_tokens < room ? q->n_tokens : room,
+                            .depth = q->depth,
+                            .batch = batch,
+                            .runs = q->runs < MAX_RUNS ? q->runs : MAX_RUNS};
+    size_t rows = size_max(s->n_tokens, FILL_STEP), logits = (size_t)batch * info->n_vocab;
+    b->ids = malloc(rows * batch * sizeof *b->ids);
+    b->item = malloc(batch * sizeof *b->item);
+    b->logits = malloc(logits * sizeof *b->logits);
+    return (b->ids && b->item && b->logits) || err_nomem(e, "logits", logits * sizeof *b->logits);
+}
+
+bool fit_speed(struct engine *g, const struct fit_speed_params *q, struct progress *p,
+               struct fit_speed *out, struct err *e)
+{
+    struct bench b;
+    bool ok = open_bench(&b, g, q, out, e) && fill(&b, p, e) && all_runs(&b, p, e);
+    close_bench(&b);
     if (!ok) *out = (struct fit_speed){0};
     return ok;
+}
+
+static bool traced_runs(struct bench *b, struct fit_kernels *out, struct err *e)
+{
+    double seconds;
+    uint32_t n = out->n_tokens;
+    make_ids(b->ids, (size_t)n * b->s->batch, 12345, b->n_vocab);
+    if (!one_run(b, n, &seconds, e) || !engine_trace_begin(b->g, e)) return false;
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < b->s->runs; i++) {
+        ok = one_run(b, n, &seconds, e);
+        out->wall_s += seconds;
+    }
+    struct err ignored;
+    return engine_trace_end(b->g, &out->k, &out->n, ok ? e : &ignored) && ok;
+}
+
+bool fit_kernels(struct engine *g, const struct fit_speed_params *q, struct progress *p,
+                 struct fit_kernels *out, struct err *e)
+{
+    struct bench b;
+    struct fit_speed s;
+    struct fit_speed_params one = *q;
+    *out = (struct fit_kernels){0};
+    if (q->phase == FIT_DECODE && q->n_tokens) one.n_tokens = 1;
+    bool ok = open_bench(&b, g, &one, &s, e) && fill(&b, p, e);
+    if (ok) {
+        out->n_tokens = s.n_tokens;
+        out->depth = s.depth;
+        out->batch = s.batch;
+        out->runs = s.runs;
+        ok = traced_runs(&b, out, e);
+    }
+    close_bench(&b);
+    if (!ok) fit_kernels_free(out);
+    return ok;
+}
+
+void fit_kernels_free(struct fit_kernels *k)
+{
+    free(k->k);
+    *k = (struct fit_kernels){0};
 }
 
 bool fit_matvec(struct engine *g, uint32_t runs, double *bytes_s, struct err *e)

@@ -27,6 +27,18 @@ struct fit_speed { // tokens a second of all sequences together, over runs
 bool fit_speed(struct engine *g, const struct fit_speed_params *q, struct progress *p,
                struct fit_speed *out, struct err *e);
 
+struct fit_kernels {         // times of single kernels, summed over runs
+    struct engine_kernel *k; // [n], longest first
+    size_t n;
+    double wall_s;                         // of the runs, with everything between the kernels
+    uint32_t n_tokens, depth, batch, runs; // n_tokens of one run: 1 when decoding
+};
+// What fit_speed's runs are made of: passes of a prompt of n_tokens, or of one token a sequence.
+// ERR_UNSUPPORTED where the device has no timestamps.
+bool fit_kernels(struct engine *g, const struct fit_speed_params *q, struct progress *p,
+                 struct fit_kernels *out, struct err *e);
+void fit_kernels_free(struct fit_kernels *k);
+
 // Bytes (not GiB) a second of the real matvec over the output matrix, median of the runs.
 bool fit_matvec(struct engine *g, uint32_t runs, double *bytes_s, struct err *e);
 

@@ -314,6 +314,32 @@ class Formats(cli.Case):
         self.assertEqual(self.ok(*args, "--n-batch", "16").json()["memory"]["n_batch"], 16)
         self.fails("larger --ctx", *args, "--depth", "64", "--ctx", "64")
 
+    def test_bench_kernels(self):
+        args = "bench", self.m, "--runs", "3", "--prefill", "20,8", "--decode", "2", "--kernels"
+        doc = self.ok(*args, "--json", "--depth", "0,33", "--batch", "2", "--quiet").json()
+        key = lambda o: (o["phase"], o["tokens"], o["depth"], o["batch"])
+        self.assertEqual([key(p) for p in doc["passes"]],
+                         [("prefill", 20, 0, 1), ("decode", 1, 0, 2), ("decode", 1, 33, 2)])
+        for p in doc["passes"]:
+            rows = [k for k in doc["kernels"] if key(k) == key(p)]
+            self.assertEqual(p["runs"], 3)
+            self.assertGreater(p["wall_ms"], p["kernels_ms"])
+            self.assertAlmostEqual(sum(k["ms"] for k in rows), p["kernels_ms"],
+                                   delta=1e-6 * (len(rows) + 1))  # six digits each
+            for k in rows:
+                self.assertGreater(k["dispatches"], 0)
+                self.assertEqual(k["dispatches"] % 1, 0)
+                self.assertAlmostEqual(k["us"] * k["dispatches"] / 1000, k["ms"],
+                                       delta=1e-6 * (k["dispatches"] + 1))
+                self.assertEqual(k["gb_s"] is None, k["weights"] == "")
+                if k["weights"]:
+                    self.assertIn("matmul_q8", k["kernel"])
+                    self.assertAlmostEqual(k["of_peak"] * doc["peak"]["gb_s"], k["gb_s"],
+                                           delta=0.001 + 0.00005 * doc["peak"]["gb_s"])
+        table = self.ok(*args).out
+        self.assertIn(b"matmul_q8, 1 token ", table)
+        self.assertLessEqual(max(map(len, table.decode().splitlines())), 80)
+
     # -------------------------------------------------------------------------------- harness
 
     def test_prompts_only(self):

@@ -53,6 +53,7 @@ class Usage(cli.Case):
     def test_value_not_wanted(self):
         for name in WITH_MODEL:
             self.misused("--validate takes no value", name, "--validate=1")
+        self.misused("--kernels takes no value", "bench", "--kernels=1")
         self.misused("--special takes no value", "tokenize", "--special=yes")
 
     def test_one_too_many(self):

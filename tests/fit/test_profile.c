@@ -1,4 +1,5 @@
 // The whole profile of a small seeded model on this machine's device.
+#include "base/clock.h"
 #include "fit/profile.h"
 #include "tests/tiny_gguf.h"
 
@@ -118,7 +119,10 @@ static void test_speed(void **state)
     const uint32_t n[] = {128, 4, 28, 4, 4}, runs[] = {1, 2, 1, 3, 100};
     const uint32_t len[][3] = {{0, 0, 0}, {40, 0, 0}, {100, 100, 100}, {7, 7, 100}, {0, 7, 100}};
     for (size_t i = 0; i < 5; i++) {
+        double start = clock_s();
         if (!fit_speed(g, &q[i], NULL, &s, &e)) fail_msg("%zu: %s", i, e.msg);
+        // No run was shorter than the fastest, and all of them took place.
+        assert_true((double)s.runs * s.n_tokens * s.batch / s.high <= clock_s() - start);
         assert_true(0 < s.low && s.low <= s.median && s.median <= s.high);
         assert_true(s.n_tokens == n[i] && s.runs == runs[i] && s.depth == q[i].depth);
         assert_int_equal(s.batch, q[i].batch ? q[i].batch : 1);
