@@ -14,7 +14,7 @@ struct bench_list { // of an option: "128,512"
 
 struct bench_request {
     struct app_engine a;
-    const char *model;
+    const char *model, *chart; // chart: NULL for none
     struct bench_list prefill, depth, batch;
     unsigned decode, runs;
     bool json, kernels;
@@ -54,5 +54,9 @@ bool bench_json(const struct bench_request *r, const struct engine *g, const str
 // bench_kernels.c: tables, and the members "peak", "passes", "kernels" of the JSON object.
 void bench_kernels_table(const struct bench_result *t);
 void bench_kernels_json(const struct bench_result *t);
+
+// bench_chart.c: the speeds as SVG.
+bool bench_chart(const char *path, const struct engine *g, const struct bench_result *t,
+                 struct err *e);
 
 #endif

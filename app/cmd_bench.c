@@ -11,6 +11,7 @@ enum {
     OPT_TOGETHER,
     OPT_RUNS,
     OPT_KERNELS,
+    OPT_CHART,
     OPT_JSON
 };
 enum { MAX_TOKENS = 131072, MAX_TOGETHER = 256 };
@@ -25,6 +26,7 @@ static const struct option long_options[] = {
     {"depth", required_argument, NULL, OPT_DEPTH},
     {"runs", required_argument, NULL, OPT_RUNS},
     {"kernels", no_argument, NULL, OPT_KERNELS},
+    {"chart", required_argument, NULL, OPT_CHART},
     {"json", no_argument, NULL, OPT_JSON},
     {0},
 };
@@ -43,6 +45,7 @@ static void print_help(void)
            "  --runs N        runs of each (default 5)\n"
            "  --kernels       the time of every kernel, too, by the device's clock: of one\n"
            "                  token, and of a prompt of the first length\n"
+           "  --chart FILE    a chart of the speeds, SVG\n"
            "  --json          everything as JSON\n\n"
            "With --depth or --batch the context is as long as is measured, unless --ctx is\n"
            "given.\n\n"
@@ -148,6 +151,7 @@ static bool run(struct bench_request *r, struct err *e)
     set_engine(r);
     if (!app_engine_open(&r->a, r->model, &g, e)) return false;
     bool ok = (!r->kernels || measure_kernels(r, g, &t, e)) && measure(r, g, &t, e);
+    if (ok && r->chart) ok = bench_chart(r->chart, g, &t, e);
     if (ok && r->json)
         ok = bench_json(r, g, &t, e);
     else if (ok)
@@ -162,6 +166,9 @@ static bool take_option(struct bench_request *r, int c, struct err *e)
 {
     switch (c) {
     case OPT_KERNELS: r->kernels = true; return true;
+    case OPT_CHART:
+        r->chart = optarg;
+        return *optarg || err_set(e, ERR_ARG, "--chart needs a file");
     case OPT_JSON: r->json = true; return true;
     case OPT_PREFILL: return parse_prefill(optarg, &r->prefill, e);
     case OPT_DECODE: return app_parse_u32("--decode", optarg, 0, MAX_TOKENS, &r->decode, e);

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import unittest
+import xml.etree.ElementTree
 
 import cli
 from cli import CHATML, DEFAULT_MODEL
@@ -339,6 +340,34 @@ class Formats(cli.Case):
         table = self.ok(*args).out
         self.assertIn(b"matmul_q8, 1 token ", table)
         self.assertLessEqual(max(map(len, table.decode().splitlines())), 80)
+
+    def test_bench_chart(self):
+        model = self.model("named.gguf", "type=Q8_0")
+        with open(model, "r+b") as f:  # a name that XML does not take as it is
+            data = f.read()
+            f.seek(data.index(b"tiny", data.index(b"general.name")))
+            f.write(b"<&\x07\xff")
+        args = "bench", model, "--runs", "2", "--prefill", "8,16", "--decode", "2", "--quiet"
+        out = self.path("chart.svg")
+        doc = self.ok(*args, "--depth", "0,33", "--batch", "1,2", "--chart", out, "--json").json()
+        root = xml.etree.ElementTree.parse(out).getroot()
+        svg = "{http://www.w3.org/2000/svg}"
+        self.assertEqual(root.tag, svg + "svg")
+        figures = [c.find(svg + "title").text for c in root.iter(svg + "circle")
+                   if c.get("class") == "figure"]
+        words = ["8 tokens", "16 tokens", "empty context", "behind 33",
+                 "2 together, empty context", "2 together, behind 33"]
+        self.assertEqual(len(figures), len(doc["speeds"]))
+        for s, figure, w in zip(doc["speeds"], figures, words):
+            got, median = re.match(r"(.*): ([0-9.]+) tokens/s, ", figure).groups()
+            self.assertEqual(got, w)
+            self.assertAlmostEqual(float(median), s["tok_s"], delta=0.0056)  # 2 and 3 decimals
+        texts = [t.text for t in root.iter(svg + "text")]
+        self.assertEqual(texts[0][:6], "<& \ufffd, ")
+        width = float(root.get("width"))
+        for c in root.iter(svg + "circle"):
+            self.assertTrue(0 < float(c.get("cx")) < width)
+        self.fails("no/such", *args, "--chart", self.path("no/such/chart.svg"))
 
     # -------------------------------------------------------------------------------- harness
 

@@ -92,6 +92,8 @@ class Usage(cli.Case):
                                "--n-batch": ["0", "9000", "1,2"], "--decode": ["-1"]}.items():
             for v in values:
                 self.misused(option, "bench", option, v)
+        self.misused("--chart needs a file", "bench", "--chart", "")
+        self.misused("--chart needs a value", "bench", "--chart")
         self.misused("nothing to measure", "bench", "--prefill", "0", "--decode", "0")
 
     def test_wrong_values_of_the_harness(self):
