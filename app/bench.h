@@ -37,7 +37,7 @@ struct bench_read { // engine_read_speed
 };
 
 struct bench_result {
-    struct bench_speed speed[BENCH_SPEEDS]; // prefill first, then decode: depths of each batch
+    struct bench_speed speed[BENCH_SPEEDS]; // prefill first, then decode: batches of each depth
     unsigned n;
     double bytes_s;
     struct bench_kernels kernels[BENCH_SPEEDS]; // with --kernels: a prompt, then decode as above

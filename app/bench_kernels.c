@@ -22,8 +22,8 @@ static void head(const struct bench_kernels *b)
     else
         printf("\na token behind %u position%s", k->depth, k->depth == 1 ? "" : "s");
     printf(", mean of %u: %.2f ms, of it kernels %.2f\n", k->runs, wall, sum);
-    printf("%-24s %-14s %6s %9s %8s %7s %6s\n", "kernel", "weights", "times", "us each", "ms",
-           "GB/s", "peak");
+    printf("%-24s %-14s %6s %9s %8s %7s %6s\n", "kernel", "reads", "times", "us each", "ms", "GB/s",
+           "peak");
 }
 
 static void row(const struct engine_kernel *k, double runs, double read_bytes_s)
@@ -46,7 +46,7 @@ void bench_kernels_table(const struct bench_result *t)
     }
     printf("\nTimes of kernels are the device's, one kernel after the other. Weights are named\n"
            "by their first tensor: attn_q may hold attn_k and attn_v, ffn_gate ffn_up. GB/s\n"
-           "counts weights, once a dispatch. Peak is %.2f GB/s: a matvec over %.0f MiB, the\n"
+           "counts these, once a dispatch. Peak is %.2f GB/s: a matvec over %.0f MiB, the\n"
            "fastest of f32, f16 and q8, which was %s.\n",
            t->read.bytes_s / 1e9, (double)t->read.bytes / 0x1p20, t->read.format);
 }
@@ -63,7 +63,7 @@ static void kernel_json(const struct bench_kernels *b, const struct engine_kerne
 {
     double runs = b->k.runs, n = (double)k->n;
     pass_json(b);
-    printf("\"kernel\": \"%s\", \"weights\": \"%s\", \"dispatches\": %.0f, \"us\": %.3f, "
+    printf("\"kernel\": \"%s\", \"reads\": \"%s\", \"dispatches\": %.0f, \"us\": %.3f, "
            "\"ms\": %.6f, ",
            k->name, k->use, n / runs, k->seconds / n * 1e6, k->seconds / runs * 1e3);
     if (k->bytes > 0 && k->seconds > 0)

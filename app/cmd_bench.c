@@ -2,6 +2,7 @@
 #include "app/bench.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -104,44 +105,48 @@ static bool measure_one(struct bench_request *r, struct engine *g, const struct 
 {
     struct bench_speed *b = &out->speed[out->n++];
     b->phase = q->phase;
-    return fit_speed(g, q, &r->a.progress, &b->s, e);
+    if (!fit_speed(g, q, &r->a.progress, &b->s, e)) return false;
+    if (!r->kernels || (q->phase == FIT_PREFILL && out->n_kernels)) return true;
+    struct bench_kernels *k = &out->kernels[out->n_kernels++];
+    k->phase = q->phase;
+    return fit_kernels(g, q, &r->a.progress, &k->k, e);
 }
 
-static bool measure(struct bench_request *r, struct engine *g, struct bench_result *out,
-                    struct err *e)
+// Depth by depth, so that a context that is filled serves every batch, and the next depth.
+static bool measure_all(struct bench_request *r, struct engine *g, struct bench_result *out,
+                        struct err *e)
 {
     struct fit_speed_params q = {.phase = FIT_PREFILL, .batch = 1, .runs = r->runs};
-    if (!fit_matvec(g, 25, &out->bytes_s, e)) return false;
     for (unsigned i = 0; i < r->prefill.n; i++) {
         q.n_tokens = r->prefill.v[i];
         if (!measure_one(r, g, &q, out, e)) return false;
     }
     q.phase = FIT_DECODE;
     q.n_tokens = r->decode;
-    for (unsigned i = 0; r->decode && i < r->batch.n * r->depth.n; i++) {
-        q.batch = r->batch.v[i / r->depth.n];
-        q.depth = r->depth.v[i % r->depth.n];
+    for (unsigned i = 0; r->decode && i < r->depth.n * r->batch.n; i++) {
+        q.depth = r->depth.v[i / r->batch.n];
+        q.batch = r->batch.v[i % r->batch.n];
         if (!measure_one(r, g, &q, out, e)) return false;
     }
     return true;
 }
 
-static bool measure_kernels(struct bench_request *r, struct engine *g, struct bench_result *out,
-                            struct err *e)
+static bool has_clock(struct engine *g, struct err *e)
+{
+    struct engine_kernel *none;
+    size_t n;
+    if (!engine_trace_begin(g, e) || !engine_trace_end(g, &none, &n, e)) return false;
+    free(none);
+    return true;
+}
+
+static bool measure(struct bench_request *r, struct engine *g, struct bench_result *out,
+                    struct err *e)
 {
     struct bench_read *read = &out->read;
-    unsigned n_decode = r->decode ? r->batch.n * r->depth.n : 0, n_prefill = r->prefill.n > 0;
-    for (unsigned i = 0; i < n_prefill + n_decode; i++) {
-        unsigned at = i - n_prefill;
-        struct fit_speed_params q = {FIT_PREFILL, r->prefill.v[0], .batch = 1, .runs = r->runs};
-        if (i >= n_prefill)
-            q = (struct fit_speed_params){FIT_DECODE, 1, r->depth.v[at % r->depth.n],
-                                          r->batch.v[at / r->depth.n], r->runs};
-        out->kernels[i].phase = q.phase;
-        if (!fit_kernels(g, &q, &r->a.progress, &out->kernels[i].k, e)) return false;
-        out->n_kernels++;
-    }
-    return engine_read_speed(g, &read->bytes_s, &read->bytes, &read->format, e);
+    return (!r->kernels || has_clock(g, e)) && fit_matvec(g, 25, &out->bytes_s, e) &&
+           measure_all(r, g, out, e) &&
+           (!r->kernels || engine_read_speed(g, &read->bytes_s, &read->bytes, &read->format, e));
 }
 
 static bool run(struct bench_request *r, struct err *e)
@@ -150,7 +155,7 @@ static bool run(struct bench_request *r, struct err *e)
     struct bench_result t = {0};
     set_engine(r);
     if (!app_engine_open(&r->a, r->model, &g, e)) return false;
-    bool ok = (!r->kernels || measure_kernels(r, g, &t, e)) && measure(r, g, &t, e);
+    bool ok = measure(r, g, &t, e);
     if (ok && r->chart) ok = bench_chart(r->chart, g, &t, e);
     if (ok && r->json)
         ok = bench_json(r, g, &t, e);

@@ -126,13 +126,6 @@ static cJSON *host_json(struct writer *w, const struct fit_host *h)
     return o;
 }
 
-// Of keys and values alone: without the tables of pages (16 bytes each) and of a shift.
-static uint64_t kv_bytes_per_token(const struct engine_info *m)
-{
-    uint64_t positions = (uint64_t)m->n_ctx * m->n_seqs;
-    return (m->kv_bytes - positions / ENGINE_PAGE * 16 - 4ull * m->head_dim) / positions;
-}
-
 static cJSON *model_json(struct writer *w, const struct engine_info *m, const char *path)
 {
     cJSON *o = cJSON_CreateObject();
@@ -143,7 +136,7 @@ static cJSON *model_json(struct writer *w, const struct engine_info *m, const ch
     put_u64(w, o, "weight_bytes", m->weight_bytes_file);
     put_u64(w, o, "device_bytes", m->weight_bytes_device);
     put_u64(w, o, "device_bytes_per_token", m->weight_bytes_token);
-    put_u64(w, o, "kv_bytes_per_token", kv_bytes_per_token(m));
+    put_u64(w, o, "kv_bytes_per_token", fit_kv_bytes(m));
     put_u64(w, o, "n_layers", m->n_layers);
     put_u64(w, o, "n_resident", m->n_resident);
     put_u64(w, o, "n_devices", m->n_devices);
@@ -246,7 +239,7 @@ static bool measure(struct engine *g, struct progress *p, struct measured *m, st
         return false;
     m->load_s = info->load_s;
     if (info->n_resident < info->n_layers) return true; // the time of a token is the file's, too
-    double kv = (double)kv_bytes_per_token(info) * m->decode.n_tokens / 2;
+    double kv = (double)fit_kv_bytes(info) * m->decode.n_tokens / 2;
     double bytes = (double)info->weight_bytes_token + kv;
     m->basis = fit_basis(m->bytes_s, 1 / m->decode.median, bytes, info->n_layers);
     return true;

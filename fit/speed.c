@@ -2,7 +2,9 @@
 #include "base/clock.h"
 #include "base/size.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MAX_RUNS = 100, FILL_STEP = 512 };
 
@@ -163,6 +165,25 @@ bool fit_speed(struct engine *g, const struct fit_speed_params *q, struct progre
     return ok;
 }
 
+// Without the tables of pages (16 bytes each) and of a shift.
+uint64_t fit_kv_bytes(const struct engine_info *i)
+{
+    uint64_t positions = (uint64_t)i->n_ctx * i->n_seqs;
+    return (i->kv_bytes - positions / ENGINE_PAGE * 16 - 4ull * i->head_dim) / positions;
+}
+
+// What one dispatch of a layer reads when each sequence runs a single token.
+static void count_cache(const struct engine_info *i, struct fit_kernels *f)
+{
+    for (size_t k = 0; k < f->n; k++) {
+        struct engine_kernel *a = &f->k[k];
+        if (strncmp(a->name, "attention,", 10) && strncmp(a->name, "attention_shared,", 17))
+            continue;
+        a->bytes = (double)fit_kv_bytes(i) * (f->depth + 1.0) * f->batch * f->runs;
+        (void)snprintf(a->use, sizeof a->use, "cache");
+    }
+}
+
 static bool traced_runs(struct bench *b, struct fit_kernels *out, struct err *e)
 {
     double seconds;
@@ -175,7 +196,9 @@ static bool traced_runs(struct bench *b, struct fit_kernels *out, struct err *e)
         out->wall_s += seconds;
     }
     struct err ignored;
-    return engine_trace_end(b->g, &out->k, &out->n, ok ? e : &ignored) && ok;
+    ok = engine_trace_end(b->g, &out->k, &out->n, ok ? e : &ignored) && ok;
+    if (ok && b->phase == FIT_DECODE) count_cache(engine_info(b->g), out);
+    return ok;
 }
 
 bool fit_kernels(struct engine *g, const struct fit_speed_params *q, struct progress *p,

@@ -34,10 +34,14 @@ struct fit_kernels {         // times of single kernels, summed over runs
     uint32_t n_tokens, depth, batch, runs; // n_tokens of one run: 1 when decoding
 };
 // What fit_speed's runs are made of: passes of a prompt of n_tokens, or of one token a sequence.
-// ERR_UNSUPPORTED where the device has no timestamps.
+// ERR_UNSUPPORTED where the device has no timestamps. When decoding, attention's bytes are those of
+// the cache up to the token, and its use is "cache".
 bool fit_kernels(struct engine *g, const struct fit_speed_params *q, struct progress *p,
                  struct fit_kernels *out, struct err *e);
 void fit_kernels_free(struct fit_kernels *k);
+
+// Bytes of the cache that a position takes, in all layers: keys and values alone.
+uint64_t fit_kv_bytes(const struct engine_info *i);
 
 // Bytes (not GiB) a second of the real matvec over the output matrix, median of the runs.
 bool fit_matvec(struct engine *g, uint32_t runs, double *bytes_s, struct err *e);

@@ -308,7 +308,7 @@ class Formats(cli.Case):
         self.assertEqual([(s["phase"], s["tokens"], s["depth"], s["batch"], s["runs"])
                           for s in doc["speeds"]],
                          [("prefill", 8, 0, 1, 2)] +
-                         [("decode", 3, depth, batch, 2) for batch in (1, 3) for depth in (0, 40)])
+                         [("decode", 3, depth, batch, 2) for depth in (0, 40) for batch in (1, 3)])
         self.assertEqual(doc["memory"]["n_ctx"], 64)  # 43 in whole pages
         self.assertEqual(self.ok(*args, "--depth", "40", "--ctx", "96").json()["memory"]["n_ctx"],
                          96)
@@ -325,6 +325,7 @@ class Formats(cli.Case):
             rows = [k for k in doc["kernels"] if key(k) == key(p)]
             self.assertEqual(p["runs"], 3)
             self.assertGreater(p["wall_ms"], p["kernels_ms"])
+            self.assertEqual(p["phase"] == "decode", "cache" in [k["reads"] for k in rows])
             self.assertAlmostEqual(sum(k["ms"] for k in rows), p["kernels_ms"],
                                    delta=1e-6 * (len(rows) + 1))  # six digits each
             for k in rows:
@@ -332,9 +333,12 @@ class Formats(cli.Case):
                 self.assertEqual(k["dispatches"] % 1, 0)
                 self.assertAlmostEqual(k["us"] * k["dispatches"] / 1000, k["ms"],
                                        delta=1e-6 * (k["dispatches"] + 1))
-                self.assertEqual(k["gb_s"] is None, k["weights"] == "")
-                if k["weights"]:
+                self.assertEqual(k["gb_s"] is None, k["reads"] == "")
+                if k["reads"] == "cache":  # 2 layers of K, V: 2 heads of 64 (with padding) f16
+                    self.assertEqual(k["bytes"], 2 * 2 * 2 * 64 * 2 * (p["depth"] + 1) * p["batch"])
+                elif k["reads"]:
                     self.assertIn("matmul_q8", k["kernel"])
+                if k["reads"]:
                     self.assertAlmostEqual(k["of_peak"] * doc["peak"]["gb_s"], k["gb_s"],
                                            delta=0.001 + 0.00005 * doc["peak"]["gb_s"])
         table = self.ok(*args).out
@@ -355,8 +359,8 @@ class Formats(cli.Case):
         self.assertEqual(root.tag, svg + "svg")
         figures = [c.find(svg + "title").text for c in root.iter(svg + "circle")
                    if c.get("class") == "figure"]
-        words = ["8 tokens", "16 tokens", "empty context", "behind 33",
-                 "2 together, empty context", "2 together, behind 33"]
+        words = ["8 tokens", "16 tokens", "empty context", "2 together, empty context",
+                 "behind 33", "2 together, behind 33"]
         self.assertEqual(len(figures), len(doc["speeds"]))
         for s, figure, w in zip(doc["speeds"], figures, words):
             got, median = re.match(r"(.*): ([0-9.]+) tokens/s, ", figure).groups()
