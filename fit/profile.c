@@ -234,8 +234,8 @@ static bool measure(struct engine *g, struct progress *p, struct measured *m, st
     const struct fit_speed_params prefill = {FIT_PREFILL, PROFILE_PREFILL, .runs = PROFILE_RUNS};
     const struct fit_speed_params decode = {FIT_DECODE, PROFILE_DECODE, .runs = PROFILE_RUNS};
     const struct engine_info *info = engine_info(g);
-    if (!fit_matvec(g, MATVEC_RUNS, &m->bytes_s, e) ||
-        !fit_speed(g, &prefill, p, &m->prefill, e) || !fit_speed(g, &decode, p, &m->decode, e))
+    if (!fit_matvec(g, MATVEC_RUNS, &m->bytes_s, e) || !fit_speed(g, &prefill, p, &m->prefill, e) ||
+        !fit_speed(g, &decode, p, &m->decode, e))
         return false;
     m->load_s = info->load_s;
     if (info->n_resident < info->n_layers) return true; // the time of a token is the file's, too

@@ -205,8 +205,8 @@ struct gpu_sum { // of dispatches with the same pipeline and note; bytes are the
     double seconds;
 };
 
-// The times of every dispatch of a command buffer whose `trace` it is, by the device's clock, summed
-// over submissions. Set before gpu_begin.
+// The times of every dispatch of a command buffer whose `trace` it is, by the device's clock,
+// summed over submissions. Set before gpu_begin.
 struct gpu_trace {
     VkQueryPool pool;
     double tick_s;

@@ -174,7 +174,8 @@ static void test_streamed(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_host), cmocka_unit_test(test_profile), cmocka_unit_test(test_speed),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_host), cmocka_unit_test(test_profile),
+                                       cmocka_unit_test(test_speed),
                                        cmocka_unit_test(test_streamed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
