@@ -13,7 +13,7 @@ static const struct app_command commands[] = {
     {"devices", "Vulkan devices, what they offer, hardware.json", cmd_devices},
     {"run", "generate text from a prompt", cmd_run},
     {"chat", "talk to a model", cmd_chat},
-    {"bench", "prefill and decode speed", cmd_bench},
+    {"bench", "speed of a model: prompts, decoding, single kernels", cmd_bench},
     {"perplexity", "how well a model predicts a text", cmd_perplexity},
     {"eval", "score a model on mmlu, gsm8k, humaneval", cmd_eval},
     {"plan", "plan.json and prompt.txt from results, hardware and learner", cmd_plan},

@@ -28,10 +28,12 @@ enum { // beyond every character
 };
 
 #define APP_ENGINE_OPTIONS                                                                         \
+    {"batch", required_argument, NULL, OPT_BATCH}, APP_ENGINE_OPTIONS_BUT_BATCH
+
+#define APP_ENGINE_OPTIONS_BUT_BATCH                                                               \
     {"device", required_argument, NULL, OPT_DEVICE}, {"ctx", required_argument, NULL, OPT_CTX},    \
-        {"kv", required_argument, NULL, OPT_KV}, {"batch", required_argument, NULL, OPT_BATCH},    \
-        {"validate", no_argument, NULL, OPT_VALIDATE}, {"quiet", no_argument, NULL, OPT_QUIET},    \
-        {"lora", required_argument, NULL, OPT_LORA},                                               \
+        {"kv", required_argument, NULL, OPT_KV}, {"validate", no_argument, NULL, OPT_VALIDATE},    \
+        {"quiet", no_argument, NULL, OPT_QUIET}, {"lora", required_argument, NULL, OPT_LORA},      \
         {"max-vram", required_argument, NULL, OPT_MAX_VRAM},                                       \
         {"plan", optional_argument, NULL, OPT_PLAN},                                               \
         {"tile-cache", no_argument, NULL, OPT_TILE_CACHE},                                         \
@@ -39,20 +41,26 @@ enum { // beyond every character
         "help", no_argument, NULL, 'h'                                                             \
     }
 
-#define APP_ENGINE_HELP                                                                            \
+#define APP_ENGINE_HELP_PLACE                                                                      \
     "  --device D      Vulkan device: a number or part of its name (lectern devices);\n"           \
     "                  D,D,... shares the layers over several\n"                                   \
     "  --max-vram S    most memory to take on it, as 4G or 900M; S,S,... for several\n"            \
     "                  (default: what is free); layers beyond are streamed from disk\n"            \
     "  --plan[=json]   print what would lie where, byte for byte, and end\n"                       \
     "  --ctx N         positions of context (default: the model's, at most 4096)\n"                \
-    "  --kv TYPE       of the key/value cache: f16 (default), f32, q8_0 or q4_0\n"                 \
-    "  --batch N       most tokens computed at once (default 512)\n"                               \
+    "  --kv TYPE       of the key/value cache: f16 (default), f32, q8_0 or q4_0\n"
+
+#define APP_ENGINE_HELP_REST                                                                       \
     "  --lora FILE[:S] LoRA adapter (GGUF) with scale S (default 1); may be repeated\n"            \
     "  --tile-cache    keep weights on disk as the device wants them: loads and\n"                 \
     "                  streams faster, takes about as much disk as the model\n"                    \
     "  --validate      Khronos validation layer on; any message is a failure\n"                    \
     "  --quiet         no progress on standard error\n"
+
+#define APP_ENGINE_HELP_BUT_BATCH APP_ENGINE_HELP_PLACE APP_ENGINE_HELP_REST
+#define APP_ENGINE_HELP                                                                            \
+    APP_ENGINE_HELP_PLACE                                                                          \
+    "  --batch N       most tokens computed at once (default 512)\n" APP_ENGINE_HELP_REST
 
 #define APP_SAMPLING_OPTIONS                                                                       \
     {"greedy", no_argument, NULL, OPT_GREEDY}, {"temp", required_argument, NULL, OPT_TEMP},        \

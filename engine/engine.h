@@ -259,6 +259,25 @@ bool engine_seq_shift(struct engine *g, uint32_t seq, uint32_t keep, uint32_t dr
 bool engine_matvec_speed(struct engine *g, uint32_t runs, double *bytes, double *seconds,
                          struct err *e);
 
+struct engine_kernel { // dispatches of one kernel, specialised in one way, for one use
+    char name[64];   // "matmul_q4, 1 token"
+    char use[32];    // the tensor it reads, of every layer: "attn_q"; "" where it reads none
+    uint64_t n;      // dispatches
+    double seconds;  // of all, by the device's clock
+    double bytes;    // of weights that all of them read; 0 where use is ""
+};
+// From here on engine_run times every dispatch, with a barrier before each, so that they do not
+// overlap. ERR_UNSUPPORTED where a device has no timestamps. Costs nothing when it is not on.
+bool engine_trace_begin(struct engine *g, struct err *e);
+// Ends it, which is harmless where it never began. *out: what was timed since, longest first;
+// caller frees.
+bool engine_trace_end(struct engine *g, struct engine_kernel **out, size_t *n, struct err *e);
+
+// Bytes a second that kernels read at best: a matvec over *bytes of zeros (256 MiB, less where there
+// is no room), the fastest of f32, f16 and q8, which is *format. Of the first device.
+bool engine_read_speed(struct engine *g, double *bytes_s, uint64_t *bytes, const char **format,
+                       struct err *e);
+
 // -------------------------------------------------------------------- planning without a file
 
 // Bytes that a matrix of a GGUF type ("Q4_0") takes on the device after repacking; 0 for a type

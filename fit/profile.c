@@ -1,7 +1,4 @@
 #include "fit/profile.h"
-#include "base/cancel.h"
-#include "base/clock.h"
-#include "base/size.h"
 #include "fit/predict.h"
 
 #include <stdio.h>
@@ -14,94 +11,7 @@ enum {
     PROFILE_RUNS = 3,
     MATVEC_RUNS = 25,
     FIT_CTX = 2048, // context of the table of fits
-    MAX_RUNS = 100,
 };
-
-// --------------------------------------------------------------------------------- measuring
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-// Ids that differ from step to step; a fixed generator, so that every run does the same work.
-static void make_ids(int32_t *ids, uint32_t n, uint32_t n_vocab)
-{
-    uint32_t x = 12345;
-    for (uint32_t i = 0; i < n; i++) {
-        x = x * 1664525u + 1013904223u;
-        ids[i] = (int32_t)((x >> 8) % n_vocab);
-    }
-}
-
-static bool one_run(struct engine *g, enum fit_phase phase, const int32_t *ids, uint32_t n,
-                    float *logits, double *seconds, struct err *e)
-{
-    if (!engine_seq_truncate(g, 0, 0, e)) return false;
-    double start = clock_s();
-    uint32_t step = phase == FIT_PREFILL ? n : 1;
-    for (uint32_t at = 0; at < n; at += step) {
-        struct engine_item item = {.tokens = ids + at, .n = step, .want = LOGITS_LAST};
-        if (!engine_run(g, &item, 1, logits, e)) return false;
-    }
-    *seconds = clock_s() - start;
-    return engine_seq_truncate(g, 0, 0, e);
-}
-
-static bool all_runs(struct engine *g, enum fit_phase phase, const int32_t *ids, float *logits,
-                     struct progress *p, struct fit_speed *s, struct err *e)
-{
-    double speed[MAX_RUNS], seconds;
-    // One run first that nobody sees: drivers compile a new shape when they meet it.
-    uint32_t warm = phase == FIT_PREFILL ? s->n_tokens : 2;
-    if (!one_run(g, phase, ids, warm < s->n_tokens ? warm : s->n_tokens, logits, &seconds, e))
-        return false;
-    progress_begin(p, phase == FIT_PREFILL ? "Measuring prefill" : "Measuring decode", s->runs);
-    bool ok = true;
-    for (uint32_t i = 0; ok && i < s->runs; i++) {
-        ok = one_run(g, phase, ids, s->n_tokens, logits, &seconds, e);
-        speed[i] = s->n_tokens / seconds;
-        progress_update(p, i + 1, NULL);
-    }
-    progress_end(p);
-    if (!ok) return false;
-    qsort(speed, s->runs, sizeof *speed, by_value);
-    s->low = speed[0];
-    s->median = speed[s->runs / 2];
-    s->high = speed[s->runs - 1];
-    return true;
-}
-
-bool fit_speed(struct engine *g, enum fit_phase phase, uint32_t n_tokens, uint32_t runs,
-               struct progress *p, struct fit_speed *out, struct err *e)
-{
-    const struct engine_info *info = engine_info(g);
-    *out = (struct fit_speed){.n_tokens = n_tokens < info->n_ctx ? n_tokens : info->n_ctx,
-                              .runs = runs < MAX_RUNS ? runs : MAX_RUNS};
-    if (!out->n_tokens || !runs)
-        return err_set(e, ERR_ARG, "a measurement needs a token and a run at least");
-    int32_t *ids = malloc(out->n_tokens * sizeof *ids);
-    float *logits = malloc(info->n_vocab * sizeof *logits);
-    bool ok = (ids && logits) || err_nomem(e, "logits", info->n_vocab * sizeof *logits);
-    if (ok) {
-        make_ids(ids, out->n_tokens, info->n_vocab);
-        ok = all_runs(g, phase, ids, logits, p, out, e);
-    }
-    free(ids);
-    free(logits);
-    if (!ok) *out = (struct fit_speed){0};
-    return ok;
-}
-
-bool fit_matvec(struct engine *g, uint32_t runs, double *bytes_s, struct err *e)
-{
-    double bytes, seconds;
-    *bytes_s = 0;
-    if (!engine_matvec_speed(g, runs, &bytes, &seconds, e)) return false;
-    if (seconds > 0) *bytes_s = bytes / seconds;
-    return true;
-}
 
 // -------------------------------------------------------------------------------------- JSON
 
@@ -216,13 +126,6 @@ static cJSON *host_json(struct writer *w, const struct fit_host *h)
     return o;
 }
 
-// Of keys and values alone: without the tables of pages (16 bytes each) and of a shift.
-static uint64_t kv_bytes_per_token(const struct engine_info *m)
-{
-    uint64_t positions = (uint64_t)m->n_ctx * m->n_seqs;
-    return (m->kv_bytes - positions / ENGINE_PAGE * 16 - 4ull * m->head_dim) / positions;
-}
-
 static cJSON *model_json(struct writer *w, const struct engine_info *m, const char *path)
 {
     cJSON *o = cJSON_CreateObject();
@@ -233,7 +136,7 @@ static cJSON *model_json(struct writer *w, const struct engine_info *m, const ch
     put_u64(w, o, "weight_bytes", m->weight_bytes_file);
     put_u64(w, o, "device_bytes", m->weight_bytes_device);
     put_u64(w, o, "device_bytes_per_token", m->weight_bytes_token);
-    put_u64(w, o, "kv_bytes_per_token", kv_bytes_per_token(m));
+    put_u64(w, o, "kv_bytes_per_token", fit_kv_bytes(m));
     put_u64(w, o, "n_layers", m->n_layers);
     put_u64(w, o, "n_resident", m->n_resident);
     put_u64(w, o, "n_devices", m->n_devices);
@@ -328,14 +231,15 @@ static cJSON *fits_json(struct writer *w, const struct engine_device *d, uint64_
 
 static bool measure(struct engine *g, struct progress *p, struct measured *m, struct err *e)
 {
+    const struct fit_speed_params prefill = {FIT_PREFILL, PROFILE_PREFILL, .runs = PROFILE_RUNS};
+    const struct fit_speed_params decode = {FIT_DECODE, PROFILE_DECODE, .runs = PROFILE_RUNS};
     const struct engine_info *info = engine_info(g);
-    if (!fit_matvec(g, MATVEC_RUNS, &m->bytes_s, e) ||
-        !fit_speed(g, FIT_PREFILL, PROFILE_PREFILL, PROFILE_RUNS, p, &m->prefill, e) ||
-        !fit_speed(g, FIT_DECODE, PROFILE_DECODE, PROFILE_RUNS, p, &m->decode, e))
+    if (!fit_matvec(g, MATVEC_RUNS, &m->bytes_s, e) || !fit_speed(g, &prefill, p, &m->prefill, e) ||
+        !fit_speed(g, &decode, p, &m->decode, e))
         return false;
     m->load_s = info->load_s;
     if (info->n_resident < info->n_layers) return true; // the time of a token is the file's, too
-    double kv = (double)kv_bytes_per_token(info) * m->decode.n_tokens / 2;
+    double kv = (double)fit_kv_bytes(info) * m->decode.n_tokens / 2;
     double bytes = (double)info->weight_bytes_token + kv;
     m->basis = fit_basis(m->bytes_s, 1 / m->decode.median, bytes, info->n_layers);
     return true;

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "engine/engine.h"
+#include "fit/speed.h"
 
 struct fit_host {
     char os[96], cpu[96];
@@ -13,18 +14,6 @@ struct fit_host {
     uint64_t disk_free_bytes;                // where `dir` lies
 };
 void fit_host(const char *dir, struct fit_host *out); // what cannot be found out is 0 or "unknown"
-
-struct fit_speed { // tokens a second over runs of n_tokens
-    double median, low, high;
-    uint32_t n_tokens, runs; // 0: nothing was measured
-};
-enum fit_phase { FIT_PREFILL, FIT_DECODE };
-// Runs the loaded model on sequence 0, which is empty afterwards, with fixed pseudo-random ids. One
-// unmeasured run first. n_tokens is lowered to what the context holds.
-bool fit_speed(struct engine *g, enum fit_phase phase, uint32_t n_tokens, uint32_t runs,
-               struct progress *p, struct fit_speed *out, struct err *e);
-// GB (1e9) a second of the real matvec: median, and how many runs.
-bool fit_matvec(struct engine *g, uint32_t runs, double *bytes_s, struct err *e);
 
 // hardware.json. Takes about ten seconds on a slow device. Caller frees with cJSON_Delete.
 bool fit_profile(struct engine *g, const char *model_path, struct progress *p, cJSON **hardware,

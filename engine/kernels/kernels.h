@@ -95,4 +95,7 @@ bool kernels_attention(struct kernels *k, uint32_t head_dim, uint32_t group, uin
                        uint32_t tokens, uint32_t kv_type, const struct gpu_pipeline **out,
                        struct err *e);
 
+// What a pipeline of k is, in words: "matmul_q4, 4 tokens". label.c
+void kernels_label(const struct kernels *k, const struct gpu_pipeline *p, char *out, size_t size);
+
 #endif

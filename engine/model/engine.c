@@ -148,6 +148,7 @@ static void release(struct engine *g)
     for (uint32_t k = 0; k < g->n_gpus; k++) {
         struct stage *t = &g->stages[k];
         stream_destroy(&t->stream);
+        gpu_trace_destroy(&t->gpu, &t->trace);
         forward_destroy(&t->forward);
         lora_free(&t->lora);
         weights_free(&t->gpu, &t->weights);

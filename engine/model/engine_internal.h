@@ -1,6 +1,7 @@
 // Inside of engine.h's struct engine.
 //   engine.c  opening and closing     layout.c  what engine_layout says
 //   run.c     sequences, and the cutting of work into passes
+//   trace.c   times of kernels, and how fast the device reads
 #ifndef LECTERN_ENGINE_INTERNAL_H
 #define LECTERN_ENGINE_INTERNAL_H
 
@@ -16,6 +17,7 @@ struct stage { // layers on one device
     struct lora lora;
     struct stream stream;
     struct forward forward;
+    struct gpu_trace trace; // between engine_trace_begin and engine_trace_end
 };
 
 struct engine {

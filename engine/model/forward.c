@@ -41,6 +41,7 @@ static bool record_matmul(struct forward *f, const struct matrix_group *g,
             .y_offset = (first * g->n_cols + m->y_offset) / 4,
             .add = add,
         };
+        gpu_note(&f->cmd, m->t[0]->name.s, m->t[0]->name.n, m->bytes);
         gpu_dispatch(f->gpu, &f->cmd, p, sets[i], &push,
                      (uint32_t[]){(uint32_t)size_div_up(m->n_tiles, tiles_a_group),
                                   (uint32_t)size_div_up(n_tokens, nt), 1});

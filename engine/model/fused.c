@@ -154,11 +154,28 @@ bool fused_takes(const struct forward *f, uint32_t layer, const struct sub_batch
     return largest <= MAX_TURNS;
 }
 
+// For tables of times: what the phases read, and how much.
+static void note(struct forward *f, uint32_t layer, uint32_t phases)
+{
+    static const uint32_t phase_of[LAYER_GROUPS] = {LAYER_QKV, LAYER_O, LAYER_GATE_UP, LAYER_DOWN};
+    const struct gguf_tensor *first = NULL;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < LAYER_GROUPS; i++) {
+        const struct matrix_group *g = layer_group(&f->weights->layers[layer], i);
+        if (!(phases & phase_of[i])) continue;
+        if (!first) first = g->m[0].t[0];
+        for (uint32_t k = 0; k < g->n; k++)
+            bytes += g->m[k].bytes;
+    }
+    if (first) gpu_note(&f->cmd, first->name.s, first->name.n, bytes);
+}
+
 static bool record_phases(struct forward *f, uint32_t layer, struct kernel_layer *k,
                           const struct push_layer *push, struct err *e)
 {
     const struct gpu_pipeline *p;
     if (!kernels_layer(&f->kernels, k, &p, e)) return false;
+    note(f, layer, k->phases);
     gpu_dispatch(f->gpu, &f->cmd, p, f->fused.set[layer], push,
                  (uint32_t[]){groups(f), 1, 1});
     gpu_barrier(f->gpu, &f->cmd);

@@ -476,6 +476,7 @@ bool gpu_create(const char *want, bool validate, const struct gpu_limits *limits
     out->texel = gpu_texel(&out->caps) && !(limits && limits->force_ssbo);
     out->subgroups = out->caps.subgroup_shuffle && !(limits && limits->no_subgroup);
     out->force_staging = limits && limits->force_staging;
+    out->no_timestamps = limits && limits->no_timestamps;
     if (limits && limits->max_buffer_range && limits->max_buffer_range < out->caps.max_buffer_range)
         out->caps.max_buffer_range = limits->max_buffer_range;
     out->max_bytes = limits ? limits->max_bytes : 0;

@@ -39,7 +39,7 @@ struct gpu_caps { // what was probed, or lowered by gpu_limits
 bool gpu_list(struct gpu_caps **out, size_t *n, struct err *e);
 
 struct gpu_limits { // tests lower limits and hide features; zeros change nothing
-    bool force_staging, force_ssbo, no_subgroup;
+    bool force_staging, force_ssbo, no_subgroup, no_timestamps;
     uint64_t max_bytes;  // allocations beyond this sum are refused, as by a full device
     uint64_t max_matrix; // bytes of the largest view
     double max_work;     // multiplications of a submission
@@ -63,7 +63,7 @@ struct gpu { // fields are read-only outside engine/vk
     VkPhysicalDeviceMemoryProperties memory;
     struct gpu_caps caps;
     bool texel; // kernels read through texel buffers
-    bool force_staging, subgroups;
+    bool force_staging, subgroups, no_timestamps;
     uint64_t max_matrix; // bytes of weights that a kernel can see at once
     uint64_t max_bytes;  // of gpu_limits
     double max_work;     // multiplications that make a submission of about 0.1 s
@@ -170,8 +170,14 @@ bool gpu_set_make(struct gpu *g, struct gpu_sets *s, const struct gpu_pipeline *
 
 // ------------------------------------------------------------------------------- recording
 
+struct gpu_trace;
+
 struct gpu_cmd {
     VkCommandBuffer cmd;
+    struct gpu_trace *trace; // borrowed; NULL: nothing is timed
+    const char *note;        // of gpu_note, until the next dispatch
+    size_t note_size;
+    uint64_t note_bytes;
 };
 bool gpu_cmd_create(struct gpu *g, struct gpu_cmd *out, struct err *e);
 void gpu_cmd_destroy(struct gpu *g, struct gpu_cmd *c);
@@ -179,11 +185,49 @@ bool gpu_begin(struct gpu *g, struct gpu_cmd *c, struct err *e);
 bool gpu_end(struct gpu *g, struct gpu_cmd *c, struct err *e);
 void gpu_dispatch(struct gpu *g, struct gpu_cmd *c, const struct gpu_pipeline *p,
                   VkDescriptorSet set, const void *push, const uint32_t groups[3]);
+// For the trace: what the next dispatch reads, what[0..size), borrowed, and how many bytes of it.
+void gpu_note(struct gpu_cmd *c, const char *what, size_t size, uint64_t bytes);
 void gpu_barrier(struct gpu *g, struct gpu_cmd *c); // all writes before, visible to all after
 void gpu_copy(struct gpu *g, struct gpu_cmd *c, const struct gpu_buf *src, uint64_t src_at,
               const struct gpu_buf *dst, uint64_t dst_at, uint64_t size);
 // Submits and waits. A lost device or a validation message is an error.
 bool gpu_submit(struct gpu *g, const struct gpu_cmd *c, struct err *e);
+
+// ---------------------------------------------------------------------------------- timing
+
+struct gpu_span { // a dispatch
+    const struct gpu_pipeline *pipeline;
+    const char *note; // [note_size], or NULL
+    size_t note_size;
+    uint64_t bytes;
+};
+struct gpu_sum { // of dispatches with the same pipeline and note; bytes are the sum
+    struct gpu_span span;
+    uint32_t n;
+    double seconds;
+};
+
+// The times of every dispatch of a command buffer whose `trace` it is, by the device's clock,
+// summed over submissions. Set before gpu_begin.
+struct gpu_trace {
+    VkQueryPool pool;
+    double tick_s;
+    uint64_t mask;          // bits of the clock
+    uint32_t max;           // dispatches of a submission
+    uint32_t n, missed;     // as recorded
+    struct gpu_span *spans; // [max]
+    uint64_t *ticks;        // [max, 2]
+    struct gpu_sum *sums;   // [n_sums]
+    uint32_t n_sums, cap;
+};
+// ERR_UNSUPPORTED where the device has no timestamps.
+bool gpu_trace_create(struct gpu *g, uint32_t max, struct gpu_trace *out, struct err *e);
+void gpu_trace_destroy(struct gpu *g, struct gpu_trace *t);
+// For record.c: around a recording and its dispatches, and after a submission.
+void gpu_trace_begin(struct gpu *g, struct gpu_cmd *c);
+bool gpu_trace_open(struct gpu *g, struct gpu_cmd *c, const struct gpu_pipeline *p);
+void gpu_trace_close(struct gpu *g, struct gpu_cmd *c);
+bool gpu_trace_read(struct gpu *g, struct gpu_trace *t, struct err *e);
 
 // ---------------------------------------------------------------------------------- copying
 

@@ -28,7 +28,9 @@ bool gpu_begin(struct gpu *g, struct gpu_cmd *c, struct err *e)
 {
     VkResult r = g->vk.vkBeginCommandBuffer(
         c->cmd, &(VkCommandBufferBeginInfo){.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO});
-    return r == VK_SUCCESS || gpu_fail(e, r, "record commands");
+    if (r != VK_SUCCESS) return gpu_fail(e, r, "record commands");
+    if (c->trace) gpu_trace_begin(g, c);
+    return true;
 }
 
 bool gpu_end(struct gpu *g, struct gpu_cmd *c, struct err *e)
@@ -47,7 +49,16 @@ void gpu_dispatch(struct gpu *g, struct gpu_cmd *c, const struct gpu_pipeline *p
                                   NULL);
     g->vk.vkCmdPushConstants(c->cmd, p->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, p->push_bytes,
                              push);
+    bool timed = c->trace && gpu_trace_open(g, c, p);
     g->vk.vkCmdDispatch(c->cmd, groups[0], groups[1], groups[2]);
+    if (timed) gpu_trace_close(g, c);
+}
+
+void gpu_note(struct gpu_cmd *c, const char *what, size_t size, uint64_t bytes)
+{
+    c->note = what;
+    c->note_size = size;
+    c->note_bytes = bytes;
 }
 
 void gpu_barrier(struct gpu *g, struct gpu_cmd *c)
@@ -99,7 +110,7 @@ bool gpu_submit(struct gpu *g, const struct gpu_cmd *c, struct err *e)
     VkResult r = submit(g, g->queue, c->cmd, g->fence);
     if (r == VK_SUCCESS) r = wait(g, g->fence);
     if (r != VK_SUCCESS) return gpu_fail(e, r, "run work on the Vulkan device");
-    return gpu_validated(g, e);
+    return (!c->trace || gpu_trace_read(g, c->trace, e)) && gpu_validated(g, e);
 }
 
 // ---------------------------------------------------------------------------------- copying
@@ -146,7 +157,7 @@ void gpu_copier_destroy(struct gpu *g, struct gpu_copier *c)
 bool gpu_copier_start(struct gpu *g, struct gpu_copier *c, const struct gpu_buf *src,
                       const struct gpu_buf *dst, uint64_t dst_at, uint64_t size, struct err *e)
 {
-    struct gpu_cmd cmd = {c->cmd};
+    struct gpu_cmd cmd = {.cmd = c->cmd};
     assert(!c->busy);
     if (!gpu_begin(g, &cmd, e)) return false;
     gpu_copy(g, &cmd, src, 0, dst, dst_at, size);

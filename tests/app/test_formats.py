@@ -6,6 +6,7 @@ import math
 import os
 import re
 import unittest
+import xml.etree.ElementTree
 
 import cli
 from cli import CHATML, DEFAULT_MODEL
@@ -299,6 +300,78 @@ class Formats(cli.Case):
         table = self.ok("bench", self.m, "--runs", "1", "--prefill", "0", "--decode", "4").out
         self.assertIn(b"decode", table)
         self.assertNotIn(b"prefill", table)
+        self.assertLessEqual(max(map(len, table.splitlines())), 80)
+
+    def test_bench_depth_and_batch(self):
+        args = "bench", self.m, "--json", "--runs", "2", "--prefill", "8", "--decode", "3", "--quiet"
+        doc = self.ok(*args, "--depth", "0,40", "--batch", "1,3").json()
+        self.assertEqual([(s["phase"], s["tokens"], s["depth"], s["batch"], s["runs"])
+                          for s in doc["speeds"]],
+                         [("prefill", 8, 0, 1, 2)] +
+                         [("decode", 3, depth, batch, 2) for depth in (0, 40) for batch in (1, 3)])
+        self.assertEqual(doc["memory"]["n_ctx"], 64)  # 43 in whole pages
+        self.assertEqual(self.ok(*args, "--depth", "40", "--ctx", "96").json()["memory"]["n_ctx"],
+                         96)
+        self.assertEqual(self.ok(*args, "--n-batch", "16").json()["memory"]["n_batch"], 16)
+        self.fails("larger --ctx", *args, "--depth", "64", "--ctx", "64")
+
+    def test_bench_kernels(self):
+        args = "bench", self.m, "--runs", "3", "--prefill", "20,8", "--decode", "2", "--kernels"
+        doc = self.ok(*args, "--json", "--depth", "0,33", "--batch", "2", "--quiet").json()
+        key = lambda o: (o["phase"], o["tokens"], o["depth"], o["batch"])
+        self.assertEqual([key(p) for p in doc["passes"]],
+                         [("prefill", 20, 0, 1), ("decode", 1, 0, 2), ("decode", 1, 33, 2)])
+        for p in doc["passes"]:
+            rows = [k for k in doc["kernels"] if key(k) == key(p)]
+            self.assertEqual(p["runs"], 3)
+            self.assertGreater(p["wall_ms"], p["kernels_ms"])
+            self.assertEqual(p["phase"] == "decode", "cache" in [k["reads"] for k in rows])
+            self.assertAlmostEqual(sum(k["ms"] for k in rows), p["kernels_ms"],
+                                   delta=1e-6 * (len(rows) + 1))  # six digits each
+            for k in rows:
+                self.assertGreater(k["dispatches"], 0)
+                self.assertEqual(k["dispatches"] % 1, 0)
+                self.assertAlmostEqual(k["us"] * k["dispatches"] / 1000, k["ms"],
+                                       delta=1e-6 * (k["dispatches"] + 1))
+                self.assertEqual(k["gb_s"] is None, k["reads"] == "")
+                if k["reads"] == "cache":  # 2 layers of K, V: 2 heads of 64 (with padding) f16
+                    self.assertEqual(k["bytes"], 2 * 2 * 2 * 64 * 2 * (p["depth"] + 1) * p["batch"])
+                elif k["reads"]:
+                    self.assertIn("matmul_q8", k["kernel"])
+                if k["reads"]:
+                    self.assertAlmostEqual(k["of_peak"] * doc["peak"]["gb_s"], k["gb_s"],
+                                           delta=0.001 + 0.00005 * doc["peak"]["gb_s"])
+        table = self.ok(*args).out
+        self.assertIn(b"matmul_q8, 1 token ", table)
+        self.assertLessEqual(max(map(len, table.decode().splitlines())), 80)
+
+    def test_bench_chart(self):
+        model = self.model("named.gguf", "type=Q8_0")
+        with open(model, "r+b") as f:  # a name that XML does not take as it is
+            data = f.read()
+            f.seek(data.index(b"tiny", data.index(b"general.name")))
+            f.write(b"<&\x07\xff")
+        args = "bench", model, "--runs", "2", "--prefill", "8,16", "--decode", "2", "--quiet"
+        out = self.path("chart.svg")
+        doc = self.ok(*args, "--depth", "0,33", "--batch", "1,2", "--chart", out, "--json").json()
+        root = xml.etree.ElementTree.parse(out).getroot()
+        svg = "{http://www.w3.org/2000/svg}"
+        self.assertEqual(root.tag, svg + "svg")
+        figures = [c.find(svg + "title").text for c in root.iter(svg + "circle")
+                   if c.get("class") == "figure"]
+        words = ["8 tokens", "16 tokens", "empty context", "2 together, empty context",
+                 "behind 33", "2 together, behind 33"]
+        self.assertEqual(len(figures), len(doc["speeds"]))
+        for s, figure, w in zip(doc["speeds"], figures, words):
+            got, median = re.match(r"(.*): ([0-9.]+) tokens/s, ", figure).groups()
+            self.assertEqual(got, w)
+            self.assertAlmostEqual(float(median), s["tok_s"], delta=0.0056)  # 2 and 3 decimals
+        texts = [t.text for t in root.iter(svg + "text")]
+        self.assertEqual(texts[0][:6], "<& \ufffd, ")
+        width = float(root.get("width"))
+        for c in root.iter(svg + "circle"):
+            self.assertTrue(0 < float(c.get("cx")) < width)
+        self.fails("no/such", *args, "--chart", self.path("no/such/chart.svg"))
 
     # -------------------------------------------------------------------------------- harness
 

@@ -53,6 +53,7 @@ class Usage(cli.Case):
     def test_value_not_wanted(self):
         for name in WITH_MODEL:
             self.misused("--validate takes no value", name, "--validate=1")
+        self.misused("--kernels takes no value", "bench", "--kernels=1")
         self.misused("--special takes no value", "tokenize", "--special=yes")
 
     def test_one_too_many(self):
@@ -86,9 +87,13 @@ class Usage(cli.Case):
         self.misused("--tokens", "run", "--tokens", "1", "-p", "x")
         self.misused("--tokens is missing", "logits")
         for option, values in {"--runs": ["0", "x"], "--prefill": ["", "1,", "x", "0,1"],
-                               "--decode": ["-1"]}.items():
+                               "--depth": ["", "-1", "1,", "x", "131073", "0," * 8 + "0"],
+                               "--batch": ["", "0", "1,0", "257", "1," * 8 + "1"],
+                               "--n-batch": ["0", "9000", "1,2"], "--decode": ["-1"]}.items():
             for v in values:
                 self.misused(option, "bench", option, v)
+        self.misused("--chart needs a file", "bench", "--chart", "")
+        self.misused("--chart needs a value", "bench", "--chart")
         self.misused("nothing to measure", "bench", "--prefill", "0", "--decode", "0")
 
     def test_wrong_values_of_the_harness(self):

@@ -1,4 +1,5 @@
 // The whole profile of a small seeded model on this machine's device.
+#include "base/clock.h"
 #include "fit/profile.h"
 #include "tests/tiny_gguf.h"
 
@@ -79,11 +80,59 @@ static void test_profile(void **state)
     check_document(hw, true);
     assert_int_equal(engine_seq_len(g, 0), 0);
     cJSON_Delete(hw);
+    engine_close(g);
+    remove(path);
+}
+
+static void refused(struct engine *g, struct fit_speed_params q)
+{
+    struct err e = {0};
     struct fit_speed s;
-    assert_true(fit_speed(g, FIT_PREFILL, 1000, 1, NULL, &s, &e)); // lowered to the context
-    assert_int_equal(s.n_tokens, 128);
-    assert_false(fit_speed(g, FIT_DECODE, 0, 1, NULL, &s, &e));
+    assert_false(fit_speed(g, &q, NULL, &s, &e));
     assert_int_equal(e.code, ERR_ARG);
+    assert_int_equal(s.runs, 0);
+}
+
+// Behind a context, several at once; what is asked for is what was run.
+static void test_speed(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct engine *g;
+    struct fit_speed s;
+    const char *path = "speed_tiny.gguf";
+    struct tiny_model m = {.seed = 7, .type = QUANT_Q8_0};
+    if (!tiny_model_write(&m, path, &e)) fail_msg("%s", e.msg);
+    struct engine_params p = {.model_path = path, .n_seqs = 3};
+    if (!engine_open(&p, &g, &e)) {
+        if (e.code != ERR_DEVICE) fail_msg("%s", e.msg);
+        print_message("skipped: %s\n", e.msg);
+        skip();
+    }
+    const struct fit_speed_params q[] = {
+        {FIT_PREFILL, 1000, .runs = 1}, // lowered to the context of 128
+        {FIT_DECODE, 4, .depth = 40, .runs = 2},
+        {FIT_DECODE, 1000, .depth = 100, .batch = 3, .runs = 1},
+        {FIT_DECODE, 4, .depth = 7, .batch = 2, .runs = 3},
+        {FIT_DECODE, 4, .batch = 1, .runs = 101},
+    };
+    const uint32_t n[] = {128, 4, 28, 4, 4}, runs[] = {1, 2, 1, 3, 100};
+    const uint32_t len[][3] = {{0, 0, 0}, {40, 0, 0}, {100, 100, 100}, {7, 7, 100}, {0, 7, 100}};
+    for (size_t i = 0; i < 5; i++) {
+        double start = clock_s();
+        if (!fit_speed(g, &q[i], NULL, &s, &e)) fail_msg("%zu: %s", i, e.msg);
+        // No run was shorter than the fastest, and all of them took place.
+        assert_true((double)s.runs * s.n_tokens * s.batch / s.high <= clock_s() - start);
+        assert_true(0 < s.low && s.low <= s.median && s.median <= s.high);
+        assert_true(s.n_tokens == n[i] && s.runs == runs[i] && s.depth == q[i].depth);
+        assert_int_equal(s.batch, q[i].batch ? q[i].batch : 1);
+        for (uint32_t k = 0; k < 3; k++)
+            assert_int_equal(engine_seq_len(g, k), len[i][k]);
+    }
+    refused(g, (struct fit_speed_params){FIT_DECODE, 0, .runs = 1});
+    refused(g, (struct fit_speed_params){FIT_DECODE, 1, .runs = 0});
+    refused(g, (struct fit_speed_params){FIT_DECODE, 1, .depth = 128, .runs = 1});
+    refused(g, (struct fit_speed_params){FIT_DECODE, 1, .batch = 4, .runs = 1});
     engine_close(g);
     remove(path);
 }
@@ -126,6 +175,7 @@ static void test_streamed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_host), cmocka_unit_test(test_profile),
+                                       cmocka_unit_test(test_speed),
                                        cmocka_unit_test(test_streamed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
