@@ -103,31 +103,48 @@ void rows(uint format, uint at, uint tile, uint n_blocks, out vec4 y[NT])
 }
 
 uint share(uint n, uint g) { return n * g / n_groups; }
-#define MY_SHARE(i, n) for (uint i = share(n, group), i##_end = share(n, group + 1u); i < i##_end; i++)
+
+// Loops test at their end (lib/tile.glsl tells why): a share is not empty, or `do` is masked.
+#define MY_SHARE(i, n)                                                                             \
+    uint i = share(n, group);                                                                      \
+    const uint i##_end = share(n, group + 1u);                                                     \
+    if (i < i##_end) do
+#define SHARE_END(i) while (++i < i##_end)
+#define EACH_TOKEN(t)                                                                              \
+    uint t = 0u;                                                                                   \
+    do
+#define TOKEN_END(t) while (++t < p.n_tokens)
+#define MY_BLOCKS(b, n)                                                                            \
+    uint b = lane;                                                                                 \
+    do if (b < n)
+#define BLOCKS_END(b, n) while ((b += 8u) < n)
 
 float inverse_rms(uint row) // in norm.comp's order
 {
     float sum = 0.0, all = 0.0;
-    for (uint i = lane; i < 8u * EMBD_BLOCKS; i += 8u) {
-        vec4 v = LOADF4(x, row + i);
+    uint b = 0u;
+    do { // 32 columns a turn
+        vec4 v = LOADF4(x, row + 8u * b + lane);
         sum += dot(v, v);
-    }
+    } while (++b < EMBD_BLOCKS);
     [[unroll]] for (uint i = 0u; i < 8u; i++) all += subgroupShuffle(sum, i);
     return inversesqrt(all / float(N_EMBD) + p.eps);
 }
 
 void norm(uint gain, uint forms)
 {
-    for (uint t = 0u; t < p.n_tokens; t++) {
+    EACH_TOKEN(t) {
         uint row = (p.first + t) * 8u * EMBD_BLOCKS;
         float k = inverse_rms(row);
-        for (uint b = lane; b < EMBD_BLOCKS; b += 8u) {
+        MY_BLOCKS(b, EMBD_BLOCKS) {
             vec4 v[8];
             [[unroll]] for (uint i = 0u; i < 8u; i++)
                 v[i] = LOADF4(x, row + 8u * b + i) * (k * LOADF4(weights, gain + 8u * b + i));
             keep(v, t, b, forms);
         }
+        BLOCKS_END(b, EMBD_BLOCKS);
     }
+    TOKEN_END(t);
     memoryBarrierBuffer();
 }
 
@@ -162,6 +179,7 @@ void qkv_run(uint format, uint at, uint n_tiles, uint first_tile)
         [[unroll]] for (uint t = 0u; t < NT; t++)
             if (t < p.n_tokens) put_qkv(t, 8u * (first_tile + tile) + lane, y[t]);
     }
+    SHARE_END(tile);
 }
 
 void phase_qkv()
@@ -179,6 +197,7 @@ void phase_attention()
         uint slice = item % SLICES, head = item / SLICES % (N_HEADS / HC) * HC;
         attend(item / (SLICES * (N_HEADS / HC)), head, slice);
     }
+    SHARE_END(item);
 }
 
 void add_rows(uint format, uint at, uint n_blocks)
@@ -191,12 +210,13 @@ void add_rows(uint format, uint at, uint n_blocks)
             if (t < p.n_tokens) out_x[i] = y[t] + LOADF4(x, i);
         }
     }
+    SHARE_END(tile);
 }
 
 void phase_o()
 {
-    for (uint t = 0u; t < p.n_tokens; t++)
-        for (uint b = lane; b < Q_BLOCKS; b += 8u) {
+    EACH_TOKEN(t) {
+        MY_BLOCKS(b, Q_BLOCKS) {
             vec4 v[8];
             [[unroll]] for (uint i = 0u; i < 8u; i++) {
                 uint at = 8u * b + i;
@@ -205,6 +225,9 @@ void phase_o()
             }
             keep(v, t, b, form(O_FORMAT));
         }
+        BLOCKS_END(b, Q_BLOCKS);
+    }
+    TOKEN_END(t);
     memoryBarrierBuffer();
     add_rows(O_FORMAT, p.o, Q_BLOCKS);
 }
@@ -222,17 +245,21 @@ void phase_gate_up()
             if (t < p.n_tokens)
                 out_hidden[t * 8u * FF_BLOCKS + 8u * tile + lane] = silu(gate[t]) * up[t];
     }
+    SHARE_END(tile);
 }
 
 void phase_down()
 {
-    for (uint t = 0u; t < p.n_tokens; t++)
-        for (uint b = lane; b < FF_BLOCKS; b += 8u) {
+    EACH_TOKEN(t) {
+        MY_BLOCKS(b, FF_BLOCKS) {
             vec4 v[8];
             [[unroll]] for (uint i = 0u; i < 8u; i++)
                 v[i] = LOADF4(hidden, 8u * (t * FF_BLOCKS + b) + i);
             keep(v, t, b, form(DOWN_FORMAT));
         }
+        BLOCKS_END(b, FF_BLOCKS);
+    }
+    TOKEN_END(t);
     memoryBarrierBuffer();
     add_rows(DOWN_FORMAT, p.down, FF_BLOCKS);
 }

@@ -55,7 +55,7 @@ void attend(uint token, uint head, uint slice)
             ya[i * HEAD_UNITS + u] = yb[i * HEAD_UNITS + u] = vec4(0.0);
     }
 
-    for (; chunk < end; chunk++) {
+    if (chunk < end) do { // (lib/tile.glsl tells why it tests at the end)
         uint base = LOAD4(pages, tile.z + chunk).x * row + kv_head * HEAD_UNITS;
         float w[4 * HC];
         [[unroll]] for (uint r = 0u; r < 4u; r++) {
@@ -99,7 +99,7 @@ void attend(uint token, uint head, uint slice)
                 }
             }
         }
-    }
+    } while (++chunk < end);
 
     [[unroll]] for (uint i = 0u; i < HC; i++) {
         uint at = attended_row(token * N_HEADS + head + i, slice);

@@ -12,12 +12,12 @@ void meet(uint n)
     memoryBarrierBuffer();
     if (lane == 0u) atomicAdd(come, 1u);
     uint spins = failed != 0u ? 0u : p.spins;
-    for (uint i = 0u; i < spins; i++) {
+    uint i = 0u;
+    do {
         [[unroll]] for (uint k = 0u; k < 8u; k++)
             if (lane == 0u && seen < target) seen = atomicAdd(come, 0u);
         seen = subgroupShuffle(seen, 0u);
-        if (seen >= target) break;
-    }
+    } while (seen < target && ++i < spins);
     if (lane == 0u && seen < target) failed = 1u;
     memoryBarrierBuffer();
 }
