@@ -36,15 +36,15 @@ shared float partial[gl_WorkGroupSize.x];
 float inverse_rms(uint row)
 {
     float sum = 0.0;
-    uint n4 = p.n_blocks * (BLOCK_COLS / 4u);
-    for (uint i = gl_LocalInvocationID.x; i < n4; i += gl_WorkGroupSize.x) {
-        vec4 v = LOADF4(src, row + i); // padding columns are zero
+    uint n4 = p.n_blocks * (BLOCK_COLS / 4u), i = gl_LocalInvocationID.x;
+    do { // tests at the end: lib/tile.glsl tells why
+        vec4 v = i < n4 ? LOADF4(src, row + i) : vec4(0.0); // padding columns are zero
         sum += dot(v, v);
-    }
+    } while ((i += gl_WorkGroupSize.x) < n4);
     partial[gl_LocalInvocationID.x] = sum;
     barrier();
     sum = 0.0;
-    for (uint i = 0u; i < gl_WorkGroupSize.x; i++) sum += partial[i];
+    for (uint k = 0u; k < gl_WorkGroupSize.x; k++) sum += partial[k];
     return inversesqrt(sum / float(p.n_cols) + p.eps);
 }
 
@@ -56,7 +56,9 @@ void main()
     uint token = p.gather != 0u ? LOAD4(table, row).w : row;
     uint x = token * p.x_stride + p.x_offset, u = token * p.x_stride + p.x_offset2;
     float k = MODE == MODE_NORM ? inverse_rms(x) : 1.0;
-    for (uint b = gl_LocalInvocationID.x; b < p.n_blocks; b += gl_WorkGroupSize.x) {
+    uint b = gl_LocalInvocationID.x;
+    do {
+        if (b >= p.n_blocks) break;
         vec4 v[8];
         [[unroll]] for (uint i = 0u; i < 8u; i++) {
             v[i] = LOADF4(src, x + 8u * b + i);
@@ -68,5 +70,5 @@ void main()
         if (WANT_I10) write_i10(4u * at, v);
         if (WANT_F32)
             [[unroll]] for (uint i = 0u; i < 8u; i++) out_f32[8u * at + i] = v[i];
-    }
+    } while ((b += gl_WorkGroupSize.x) < p.n_blocks);
 }

@@ -57,7 +57,9 @@ void main()
     uint hd4 = p.head_dim / 4u, src = token * p.qkv_stride + p.q_offset, ang = entry * hd4;
     uint pieces = CACHE_QUANTISED ? p.kv_dim / 64u : hd4; // of a head
     uint nq = p.n_heads * hd4, nk = p.n_kv_heads * pieces;
-    for (uint i = gl_LocalInvocationID.x; i < nq + 2u * nk; i += gl_WorkGroupSize.x) {
+    uint i = gl_LocalInvocationID.x, n = nq + 2u * nk;
+    do { // tests at the end: lib/tile.glsl tells why
+        if (i >= n) break;
         if (i < nq) {
             vec4 v = rotate(LOADF4(qkv, src + i), LOADF4(angles, ang + i % hd4));
             q[token * p.q_stride + p.q_offset + i] = v * p.q_scale;
@@ -66,5 +68,5 @@ void main()
             uint j = key ? i - nq : i - nq - nk;
             store_kv(key, j / pieces, j % pieces, cell, ang);
         }
-    }
+    } while ((i += gl_WorkGroupSize.x) < n);
 }
