@@ -189,6 +189,7 @@ static bool load(struct engine *g, struct progress *progress, struct err *e)
         ok = upload_resident(&u, &t->weights, progress, &done, e);
         uploader_destroy(&u);
     }
+    if (ok) progress_update(progress, done, "building kernels");
     for (uint32_t k = 0; ok && k < g->place.n_stages; k++) {
         struct stage *t = &g->stages[k];
         ok = forward_warm_up(&t->forward, e) &&
