@@ -74,7 +74,6 @@ void main()
     // first token, tokens, first entry of the page table, position
     uvec4 tile = LOAD4(tiles, p.tile_base + gl_WorkGroupID.y);
     uint n_positions = tile.w + tile.y;
-    uint row = p.n_kv_heads * (p.kv_dim / 64u); // units of a cell
 
     vec4 qa[NQ * STEPS], qb[NQ * STEPS];
     [[unroll]] for (uint i = 0u; i < NQ; i++) {
@@ -96,10 +95,11 @@ void main()
     }
 
     for (uint chunk = 0u; chunk < n_positions; chunk += KV_PAGE) {
-        uint base = LOAD4(pages, tile.z + chunk / KV_PAGE).x * row + kv_head * UNITS;
+        uint cell = LOAD4(pages, tile.z + chunk / KV_PAGE).x;
+        uint base = cache_row(cell, kv_head, p.n_kv_heads) * UNITS;
         float w[4 * NQ];
         [[unroll]] for (uint r = 0u; r < 4u; r++) {
-            uint pos = chunk + 8u * r + lane, at = base + (8u * r + lane) * row;
+            uint pos = chunk + 8u * r + lane, at = base + (8u * r + lane) * UNITS;
             vec4 s[NQ];
             [[unroll]] for (uint i = 0u; i < NQ; i++) s[i] = vec4(0.0);
             [[unroll]] for (uint k = 0u; k < STEPS; k++) {
@@ -130,7 +130,7 @@ void main()
             [[unroll]] for (uint j = 0u; j < 8u; j++) {
                 vec8 v[UNITS];
                 [[unroll]] for (uint u = 0u; u < UNITS; u++)
-                    v[u] = cache_load8(values + (8u * r + j) * row + u, lane);
+                    v[u] = cache_load8(values + (8u * r + j) * UNITS + u, lane);
                 [[unroll]] for (uint i = 0u; i < NQ; i++) {
                     float weight = from_lane(w[r * NQ + i], j);
                     [[unroll]] for (uint u = 0u; u < UNITS; u++) {

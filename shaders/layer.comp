@@ -166,7 +166,7 @@ void put_qkv(uint token, uint row, vec4 y)
     if (is_q) {
         out_q[token * 8u * Q_BLOCKS + i] = turned * p.q_scale;
     } else if (i < N_KV_HEADS * HD4) { // not padding
-        uint at = (cell * N_KV_HEADS + i / HD4) * KV_DIM + (is_v ? p.v_base : 0u);
+        uint at = cache_row(cell, i / HD4, N_KV_HEADS) * KV_DIM + (is_v ? p.v_base : 0u);
         cache_store4(at / 4u + i % HD4, is_v ? y : turned);
     }
 }
@@ -194,8 +194,8 @@ void phase_qkv()
 void phase_attention()
 {
     MY_SHARE(item, p.n_tokens * (N_HEADS / HC) * SLICES) {
-        uint slice = item % SLICES, head = item / SLICES % (N_HEADS / HC) * HC;
-        attend(item / (SLICES * (N_HEADS / HC)), head, slice);
+        uint rest = item / p.n_tokens; // tokens in turn: what they share is in the cache then
+        attend(item % p.n_tokens, rest / SLICES * HC, rest % SLICES);
     }
     SHARE_END(item);
 }

@@ -3,7 +3,7 @@
 //   (a, b) -> (a cos - b sin, a sin + b cos), angle of pair i of a head from the table that the host
 //   computed in double: cos and sin of position * frequency_i, one vec4 (two pairs) at a time
 //
-// q is scaled by 1/sqrt(head_dim). Cache: element (cell * n_kv_heads + head) * kv_dim + e for K, plus
+// q is scaled by 1/sqrt(head_dim). Cache: element cache_row(cell, head) * kv_dim + e for K, plus
 // v_base for V.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -38,7 +38,7 @@ vec4 kv4(bool key, uint head, uint i, uint ang)
 
 void store_kv(bool key, uint head, uint i, uint cell, uint ang) // a vec4, or a unit of quantised types
 {
-    uint at = (cell * p.n_kv_heads + head) * p.kv_dim + (key ? 0u : p.v_base);
+    uint at = cache_row(cell, head, p.n_kv_heads) * p.kv_dim + (key ? 0u : p.v_base);
     if (CACHE_QUANTISED) {
         vec4 v[16];
         for (uint k = 0u; k < 16u; k++) {

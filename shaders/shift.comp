@@ -28,7 +28,7 @@ void main()
     uint cell = LOAD4(pages, p.first_entry + gl_WorkGroupID.x).x + gl_WorkGroupID.y;
     uint hd4 = p.head_dim / 4u, pieces = CACHE_QUANTISED ? p.kv_dim / 64u : hd4; // of a head
     for (uint i = gl_LocalInvocationID.x; i < p.n_kv_heads * pieces; i += gl_WorkGroupSize.x) {
-        uint head = (cell * p.n_kv_heads + i / pieces) * p.kv_dim, piece = i % pieces;
+        uint head = cache_row(cell, i / pieces, p.n_kv_heads) * p.kv_dim, piece = i % pieces;
         if (CACHE_QUANTISED) {
             vec4 v[16];
             cache_read64(head / 64u + piece, v);

@@ -26,10 +26,24 @@ float sum8(float v)
 
 vec4 shuffle4(vec4 v, uint from) { return subgroupShuffle(v, from); }
 
+// Asks for a page's keys and values, every line of 64 bytes, before they are needed. What it returns
+// must be used: a drivers' compiler would drop it otherwise.
+uint touch(uint cell, uint kv_head)
+{
+    const uint texels = KV_TYPE == KV_F32 ? 16u : 8u; // of a unit
+    uint at = (cache_row(cell, kv_head, N_KV_HEADS) + lane) * HEAD_UNITS * texels, seen = 0u;
+    [[unroll]] for (uint r = 0u; r < 4u; r++)
+        [[unroll]] for (uint k = 0u; k < HEAD_UNITS * texels; k += 4u) {
+            uint i = at + 8u * r * HEAD_UNITS * texels + k;
+            seen |= LOAD4(kv, i).x | LOAD4(kv, i + p.v_base / 64u * texels).x;
+        }
+    return seen;
+}
+
 void attend(uint token, uint head, uint slice)
 {
     uvec4 tile = LOAD4(tiles, p.tile_base + token);
-    uint n_positions = tile.w + 1u, kv_head = head / GROUP, row = N_KV_HEADS * (KV_DIM / 64u);
+    uint n_positions = tile.w + 1u, kv_head = head / GROUP;
     uint n_chunks = (n_positions + KV_PAGE - 1u) / KV_PAGE;
     uint chunk = n_chunks * slice / SLICES, end = n_chunks * (slice + 1u) / SLICES;
 
@@ -55,11 +69,14 @@ void attend(uint token, uint head, uint slice)
             ya[i * HEAD_UNITS + u] = yb[i * HEAD_UNITS + u] = vec4(0.0);
     }
 
+    uint touched = 0u;
     if (chunk < end) do { // (lib/tile.glsl tells why it tests at the end)
-        uint base = LOAD4(pages, tile.z + chunk).x * row + kv_head * HEAD_UNITS;
+        uint cell = LOAD4(pages, tile.z + chunk).x;
+        uint base = cache_row(cell, kv_head, N_KV_HEADS) * HEAD_UNITS;
+        if (chunk + 1u < end) touched |= touch(LOAD4(pages, tile.z + chunk + 1u).x, kv_head);
         float w[4 * HC];
         [[unroll]] for (uint r = 0u; r < 4u; r++) {
-            uint at = base + (8u * r + lane) * row;
+            uint at = base + (8u * r + lane) * HEAD_UNITS;
             vec4 s[HC];
             [[unroll]] for (uint i = 0u; i < HC; i++) s[i] = vec4(0.0);
             [[unroll]] for (uint k = 0u; k < HEAD_STEPS; k++) {
@@ -89,7 +106,7 @@ void attend(uint token, uint head, uint slice)
             [[unroll]] for (uint j = 0u; j < 8u; j++) {
                 vec8 v[HEAD_UNITS];
                 [[unroll]] for (uint u = 0u; u < HEAD_UNITS; u++)
-                    v[u] = cache_load8(values + (8u * r + j) * row + u, lane);
+                    v[u] = cache_load8(values + (8u * r + j) * HEAD_UNITS + u, lane);
                 [[unroll]] for (uint i = 0u; i < HC; i++) {
                     float weight = subgroupShuffle(w[r * HC + i], j);
                     [[unroll]] for (uint u = 0u; u < HEAD_UNITS; u++) {
@@ -101,6 +118,7 @@ void attend(uint token, uint head, uint slice)
         }
     } while (++chunk < end);
 
+    if (p.n_tokens == 0u) out_attended[lane] = vec4(float(touched)); // never
     [[unroll]] for (uint i = 0u; i < HC; i++) {
         uint at = attended_row(token * N_HEADS + head + i, slice);
         float sum = sum8(total[i]), scale = SLICES == 1u ? 1.0 / sum : 1.0;

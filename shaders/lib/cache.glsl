@@ -1,4 +1,6 @@
-// Elements of a cache row. A unit is 64 of them; kv_dim is whole units, V begins at element p.v_base.
+// Elements of the cache. A row is a head's key or value at a position: kv_dim elements, whole units
+// of 64. Rows of a page's positions lie together head by head, so that reading a head's is reading
+// on. V begins at element p.v_base.
 //
 //   KV_F32   one a word        KV_F16   two a word
 //   KV_Q8_0  four integers a word, lowest byte first; KV_Q4_0  eight, lowest nibble first, each + 8;
@@ -9,6 +11,11 @@
 // the push block p. Loops over a unit are not unrolled by hand: SwiftShader took over 400 s for the tests
 // of such kernels, 20 s now; lavapipe takes the same 2 s.
 #include "lib/bytes.glsl"
+
+uint cache_row(uint cell, uint head, uint n_heads)
+{
+    return (cell / KV_PAGE * n_heads + head) * KV_PAGE + cell % KV_PAGE;
+}
 
 const bool CACHE_QUANTISED = KV_TYPE >= KV_Q8_0;
 
