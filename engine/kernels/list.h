@@ -16,7 +16,7 @@
     X(norm, 3, 3, push_norm)                                                                       \
     X(rope, 3, 2, push_rope)                                                                       \
     X(shift, 2, 1, push_shift)                                                                     \
-    X(attention, 4, 1, push_attention)                                                             \
-    X(attention_shared, 4, 1, push_attention)
+    X(attention, 4, 2, push_attention)                                                             \
+    X(attention_shared, 4, 2, push_attention)
 
 #endif

@@ -96,9 +96,14 @@ static bool record_attention(struct forward *f, uint32_t layer, const struct mat
             .q_stride = (uint32_t)size_align(c->n_heads * c->head_dim, BLOCK_COLS) / 4,
             .q_offset = i * part_heads * c->head_dim / 4,
             .v_base = f->kv.v_base,
+            .n_groups = s->n_groups,
+            .max_slices = (uint32_t)size_div_up(f->p.n_ctx, KV_SLICE),
+            .n_heads = c->n_heads,
+            .first_head = i * part_heads,
+            .partial_base = (uint32_t)forward_partial_base(c, &f->p),
         };
         gpu_dispatch(f->gpu, &f->cmd, attention, ops[i].attention, &push,
-                     (uint32_t[]){part_heads / f->group_heads, s->n_tiles, 1});
+                     (uint32_t[]){part_heads / f->group_heads, s->n_tiles, s->n_groups});
     }
     gpu_barrier(f->gpu, &f->cmd);
     return true;
@@ -211,6 +216,16 @@ static bool clip(const struct pass_run *r, uint32_t first, uint32_t end, struct 
     return true;
 }
 
+// Workgroups for each tile: where these are few, as many as the longest context has slices. No
+// result depends on it.
+static uint32_t groups_of(const struct forward *f, const struct sub_batch *s, uint32_t longest)
+{
+    uint32_t tiles = f->kv.part_heads * (f->config->n_heads / f->config->n_kv_heads) /
+                     f->group_heads * s->n_tiles;
+    size_t room = f->most_groups / tiles, slices = size_div_up(longest, KV_SLICE);
+    return s->decode && room > 1 ? (uint32_t)size_min(room, slices) : 1;
+}
+
 // Cuts the pass into sub-batches, and these into attention tiles, whose tokens are counted from the
 // sub-batch's first.
 static void fill_tiles(struct forward *f, const struct pass *p)
@@ -221,12 +236,14 @@ static void fill_tiles(struct forward *f, const struct pass *p)
     for (uint32_t first = 0; first < p->n_tokens; first += f->p.n_batch) {
         struct sub_batch *s = &f->subs[f->n_subs++];
         uint32_t left = p->n_tokens - first, n = left < f->p.n_batch ? left : f->p.n_batch;
-        *s = (struct sub_batch){first, n, n_tiles, 0, true};
+        uint32_t longest = 0;
+        *s = (struct sub_batch){first, n, n_tiles, 0, true, 1};
         for (uint32_t i = 0; i < p->n_runs; i++)
             if (clip(&p->runs[i], first, first + n, &r)) s->decode &= r.n == 1;
         uint32_t step = s->decode ? 1 : f->tile_tokens;
         for (uint32_t i = 0; i < p->n_runs; i++) {
             if (!clip(&p->runs[i], first, first + n, &r)) continue;
+            longest = r.position + r.n > longest ? r.position + r.n : longest;
             for (uint32_t at = 0; at < r.n; at += step) {
                 uint32_t count = r.n - at < step ? r.n - at : step;
                 memcpy(tiles + 4 * n_tiles++,
@@ -234,6 +251,7 @@ static void fill_tiles(struct forward *f, const struct pass *p)
             }
         }
         s->n_tiles = n_tiles - s->first_tile;
+        s->n_groups = groups_of(f, s, longest);
     }
 }
 
@@ -291,6 +309,7 @@ static bool run_range(struct forward *f, const struct pass *p, uint32_t at, uint
         s.n_subs = (uint32_t)size_min(n_subs, f->n_subs - sub);
         s.n_tokens = p->n_tokens;
         s.n_tiles = f->subs[0].n_tiles;
+        s.n_groups = f->subs[0].n_groups;
         s.decode = f->subs[0].decode;
         s.input = at == 0 && sub == 0 && f->scratch[SCRATCH_IN].buffer;
         s.output = last && f->scratch[SCRATCH_OUT].buffer;
