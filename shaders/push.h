@@ -82,6 +82,15 @@ struct push_attention { // the heads of one part of the cache
     UINT partial_base; // vec4s before the results: counters, one a tile and query head, all zero
 };
 
+// Logits that one workgroup of argmax looks through.
+#define ARGMAX_SLICE 4096
+
+struct push_argmax {
+    UINT n_vocab;
+    UINT stride;   // vec4s between rows
+    UINT n_slices; // of a row
+};
+
 // Table of tokens, one uvec4 each: 0, cache cell, position, index of the token whose logits row
 // this is (entry i of the table: for the i-th logits row). Table of attention tiles, one uvec4
 // each: first token (of the dispatch), tokens in the tile, first entry of the sequence in the page

@@ -17,6 +17,7 @@
     X(rope, 3, 2, push_rope)                                                                       \
     X(shift, 2, 1, push_shift)                                                                     \
     X(attention, 4, 2, push_attention)                                                             \
-    X(attention_shared, 4, 2, push_attention)
+    X(attention_shared, 4, 2, push_attention)                                                      \
+    X(argmax, 1, 1, push_argmax)
 
 #endif

@@ -2,6 +2,7 @@
 #include "base/cancel.h"
 #include "base/clock.h"
 #include "base/size.h"
+#include "engine/engine.h"
 #include "engine/model/lora.h"
 
 #include <assert.h>
@@ -151,13 +152,33 @@ static void record_copy(struct forward *f, enum scratch from, enum scratch to, u
     gpu_barrier(f->gpu, &f->cmd);
 }
 
-static bool record_logits(struct forward *f, uint32_t n_rows, struct err *e)
+// What of the logits the host cannot see goes where it can: rows, or the largest of each slice.
+static bool record_rows(struct forward *f, uint32_t n_rows, bool largest, struct err *e)
+{
+    struct gpu_buf *logits = &f->scratch[SCRATCH_LOGITS], *rows = &f->scratch[SCRATCH_ROWS];
+    uint32_t n_cols = f->weights->output.n_cols, n_vocab = f->config->n_vocab;
+    const struct gpu_pipeline *p;
+    if (!rows->buffer) return true;
+    if (!largest) {
+        gpu_copy(f->gpu, &f->cmd, logits, 0, rows, 0, (uint64_t)n_rows * n_cols * sizeof(float));
+    } else {
+        struct push_argmax push = {n_vocab, n_cols / 4,
+                                   (uint32_t)size_div_up(n_vocab, ARGMAX_SLICE)};
+        if (!kernels_argmax(&f->kernels, &p, e)) return false;
+        gpu_dispatch(f->gpu, &f->cmd, p, f->argmax, &push, (uint32_t[]){push.n_slices, n_rows, 1});
+    }
+    gpu_barrier(f->gpu, &f->cmd);
+    return true;
+}
+
+static bool record_logits(struct forward *f, uint32_t n_rows, bool largest, struct err *e)
 {
     const struct matrix_group *g = &f->weights->output;
     struct push_norm push = norm_push(f, n_rows, f->config->n_embd);
     push.gather = 1;
     return record_norm(f, NORM_RMS, g->want, f->out_norm, &push, e) &&
-           record_matmul(f, g, f->output, 0, n_rows, false, e);
+           record_matmul(f, g, f->output, 0, n_rows, false, e) &&
+           record_rows(f, n_rows, largest, e);
 }
 
 // Records what `s` asks for, unless that is what the command buffer holds already.
@@ -172,7 +193,7 @@ static bool record(struct forward *f, const struct shape *s, struct err *e)
         for (uint32_t k = 0; k < s->n_subs; k++)
             if (!record_layer(f, s->first_layer + i, &f->subs[s->first_sub + k], e)) return false;
     if (s->output) record_copy(f, SCRATCH_X, SCRATCH_OUT, s->n_tokens);
-    if (s->n_rows && !record_logits(f, s->n_rows, e)) return false;
+    if (s->n_rows && !record_logits(f, s->n_rows, s->largest, e)) return false;
     if (!gpu_end(f->gpu, &f->cmd, e)) return false;
     memcpy(&f->recorded, s, sizeof *s); // padding included: memcmp sees it
     return true;
@@ -262,9 +283,34 @@ static void fill_rows(struct forward *f, const uint32_t *rows, uint32_t n)
         table[4 * i + 3] = rows[i];
 }
 
+static const float *seen_rows(const struct forward *f)
+{
+    return f->scratch[f->scratch[SCRATCH_ROWS].map ? SCRATCH_ROWS : SCRATCH_LOGITS].map;
+}
+
+// The ids of the largest of n rows; of equal ones the lowest.
+static void take_largest(const struct forward *f, uint32_t n, int32_t *out)
+{
+    uint32_t n_vocab = f->config->n_vocab, n_slices = (uint32_t)size_div_up(n_vocab, ARGMAX_SLICE);
+    const struct {
+        float value;
+        uint32_t id;
+    } *best = f->scratch[SCRATCH_BEST].map;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!best) {
+            out[i] = logits_largest(seen_rows(f) + (size_t)i * f->weights->output.n_cols, n_vocab);
+            continue;
+        }
+        uint32_t at = i * n_slices;
+        for (uint32_t k = at + 1; k < (i + 1) * n_slices; k++)
+            if (best[k].value > best[at].value) at = k;
+        out[i] = (int32_t)best[at].id;
+    }
+}
+
 static void take_logits(const struct forward *f, uint32_t n, float *out)
 {
-    const float *logits = f->scratch[SCRATCH_LOGITS].map;
+    const float *logits = seen_rows(f);
     size_t stride = f->weights->output.n_cols, n_vocab = f->config->n_vocab;
     for (uint32_t i = 0; i < n; i++)
         memcpy(out + i * n_vocab, logits + i * stride, n_vocab * sizeof *out);
@@ -314,6 +360,7 @@ static bool run_range(struct forward *f, const struct pass *p, uint32_t at, uint
         s.input = at == 0 && sub == 0 && f->scratch[SCRATCH_IN].buffer;
         s.output = last && f->scratch[SCRATCH_OUT].buffer;
         s.n_rows = last ? n_rows : 0;
+        s.largest = s.n_rows && p->largest;
         if (!run_shape(f, &s, e)) return false;
     }
     return true;
@@ -360,9 +407,13 @@ bool forward_run(struct forward *f, const struct pass *p, struct err *e)
         memset(&tail, 0, sizeof tail);
         tail.n_subs = 1;
         tail.n_rows = n;
+        tail.largest = p->largest;
         fill_rows(f, p->rows + done, n);
         if (!(done ? run_shape(f, &tail, e) : run_layers(f, p, n, e))) return false;
-        take_logits(f, n, p->logits + (size_t)done * f->config->n_vocab);
+        if (p->largest)
+            take_largest(f, n, p->largest + done);
+        else
+            take_logits(f, n, p->logits + (size_t)done * f->config->n_vocab);
         done += n;
     } while (done < wanted);
     return true;

@@ -40,7 +40,9 @@ struct pass { // arrays are borrowed
     uint32_t n_runs;
     const uint32_t *rows; // indices of tokens whose logits are wanted
     uint32_t n_rows;
-    float *logits; // [n_rows, n_vocab]; only the last layers' forward writes them
+    // Only the last layers' forward writes them: [n_rows, n_vocab], or [n_rows] ids of the largest.
+    float *logits;
+    int32_t *largest;
 };
 
 struct layer_ops {
@@ -60,7 +62,7 @@ struct sub_batch { // tokens [first, first + n_tokens) of the pass
 
 struct shape { // what a recorded command buffer depends on
     uint32_t first_layer, n_layers, first_sub, n_subs, n_tokens, n_tiles, n_groups, n_rows;
-    bool decode, input, output;
+    bool decode, input, output, largest;
 };
 
 enum scratch {                                  // kinds of scratch buffers
@@ -72,6 +74,8 @@ enum scratch {                                  // kinds of scratch buffers
     SCRATCH_PARTIAL,                            // counters, what workgroups of attention leave
     SCRATCH_ACT,                                // activations in their N_ACT_FORMS forms
     SCRATCH_LOGITS = SCRATCH_ACT + N_ACT_FORMS, // [FORWARD_MAX_ROWS, n_vocab]
+    SCRATCH_ROWS,                               // the same for the host, where it cannot see them
+    SCRATCH_BEST,                               // and the largest of each slice, value and id
     SCRATCH_TABLE,                              // a uvec4 a token
     SCRATCH_TILES,                              // a uvec4 an attention tile
     SCRATCH_ANGLES,                             // [n_pass, head_dim]
@@ -98,7 +102,7 @@ struct forward {
     struct layer_ops *ops;                 // [n_layers]
     struct cache_ops *cache_ops;           // [n_layers, kv.n_parts]
     VkDescriptorSet *matmul_sets, *output; // output: those of the output matrix
-    VkDescriptorSet attended_act, swiglu_act, out_norm;
+    VkDescriptorSet attended_act, swiglu_act, out_norm, argmax;
     struct gpu_cmd cmd;
     struct shape recorded;
     struct sub_batch *subs; // [n_pass / n_batch]

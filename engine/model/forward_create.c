@@ -82,15 +82,20 @@ void forward_scratch(const struct gpu *gpu, const struct config *c, const struct
         forward_partial_base(c, p) * 16 +
         (uint64_t)p->n_seqs * size_div_up(p->n_ctx, KV_SLICE) * c->n_heads * (c->head_dim + 4) * 4;
     bytes[SCRATCH_LOGITS] = w->has_output ? (uint64_t)FORWARD_MAX_ROWS * w->output.n_cols * 4 : 0;
+    bytes[SCRATCH_ROWS] = sees_x(gpu) ? 0 : bytes[SCRATCH_LOGITS];
+    bytes[SCRATCH_BEST] = sees_x(gpu) || !w->has_output
+                              ? 0
+                              : 8 * FORWARD_MAX_ROWS * size_div_up(w->output.n_cols, ARGMAX_SLICE);
     bytes[SCRATCH_TABLE] = bytes[SCRATCH_TILES] = rows * 16;
     bytes[SCRATCH_ANGLES] = rows * c->head_dim * 4;
     bytes[SCRATCH_IN] = sees_x(gpu) ? 0 : x;
     bytes[SCRATCH_OUT] = sees_x(gpu) || w->has_output ? 0 : x;
 }
 
-static enum gpu_memory scratch_kind(enum scratch s)
+static enum gpu_memory scratch_kind(const struct gpu *gpu, enum scratch s)
 {
-    if (s == SCRATCH_LOGITS || s == SCRATCH_OUT) return GPU_READBACK;
+    if (s == SCRATCH_LOGITS) return sees_x(gpu) ? GPU_READBACK : GPU_DEVICE;
+    if (s == SCRATCH_ROWS || s == SCRATCH_BEST || s == SCRATCH_OUT) return GPU_READBACK;
     return s < SCRATCH_LOGITS ? GPU_DEVICE : GPU_UPLOAD;
 }
 
@@ -103,6 +108,8 @@ static bool create_scratch(struct forward *f, struct err *e)
                                                  [SCRATCH_GATE_UP] = "gate and up",
                                                  [SCRATCH_PARTIAL] = "slices of attention",
                                                  [SCRATCH_LOGITS] = "logits",
+                                                 [SCRATCH_ROWS] = "logits for the host",
+                                                 [SCRATCH_BEST] = "largest logits",
                                                  [SCRATCH_TABLE] = "tokens",
                                                  [SCRATCH_TILES] = "tiles",
                                                  [SCRATCH_ANGLES] = "angles",
@@ -113,8 +120,8 @@ static bool create_scratch(struct forward *f, struct err *e)
     for (int i = 0; i < N_SCRATCH; i++) {
         const char *name = names[i] ? names[i] : "activations";
         if (!bytes[i]) continue;
-        if (!gpu_buf_create(f->gpu, scratch_kind((enum scratch)i), bytes[i], name, &f->scratch[i],
-                            e) ||
+        if (!gpu_buf_create(f->gpu, scratch_kind(f->gpu, (enum scratch)i), bytes[i], name,
+                            &f->scratch[i], e) ||
             !gpu_buf_zero(f->gpu, &f->scratch[i], e)) // padding columns must be zero
             return false;
         f->scratch_bytes += f->scratch[i].allocated;
@@ -214,6 +221,14 @@ static bool make_layer(struct forward *f, uint32_t i, VkDescriptorSet **next, st
            make_cache(f, i, e);
 }
 
+static bool make_argmax(struct forward *f, struct err *e)
+{
+    const struct gpu_pipeline *p;
+    const struct gpu_buf *bufs[] = {&f->scratch[SCRATCH_LOGITS], &f->scratch[SCRATCH_BEST]};
+    return !bufs[1]->buffer || (kernels_argmax(&f->kernels, &p, e) &&
+                                gpu_set_make(f->gpu, &f->sets, p, bufs, &f->argmax, e));
+}
+
 static bool make_sets(struct forward *f, struct err *e)
 {
     const struct weights *w = f->weights;
@@ -228,15 +243,16 @@ static bool make_sets(struct forward *f, struct err *e)
     if (!f->ops || !f->cache_ops || !f->matmul_sets)
         return err_nomem(e, "layers", w->n_layers * sizeof *f->ops);
     VkDescriptorSet *next = f->matmul_sets;
-    if (!gpu_sets_create(f->gpu, n_matmul + w->n_layers * (2 + 2 * f->kv.n_parts) + 3, &f->sets,
+    if (!gpu_sets_create(f->gpu, n_matmul + w->n_layers * (2 + 2 * f->kv.n_parts) + 4, &f->sets,
                          e) ||
         !make_norm(f, NORM_PLAIN, 1, &s[SCRATCH_ATTENDED], &s[SCRATCH_ATTENDED], &f->attended_act,
                    e) ||
         !make_norm(f, NORM_SWIGLU, 1, &s[SCRATCH_GATE_UP], &s[SCRATCH_GATE_UP], &f->swiglu_act, e))
         return false;
-    if (w->has_output && (!make_norm(f, NORM_RMS, w->output.want, &s[SCRATCH_X], &w->out_norm.buf,
-                                     &f->out_norm, e) ||
-                          !make_matmul(f, &w->output, SCRATCH_LOGITS, &next, &f->output, e)))
+    if (w->has_output &&
+        (!make_norm(f, NORM_RMS, w->output.want, &s[SCRATCH_X], &w->out_norm.buf, &f->out_norm,
+                    e) ||
+         !make_matmul(f, &w->output, SCRATCH_LOGITS, &next, &f->output, e) || !make_argmax(f, e)))
         return false;
     for (uint32_t i = 0; i < w->n_layers; i++)
         if (!make_layer(f, i, &next, e)) return false;
