@@ -25,24 +25,31 @@ static bool make_room(struct engine *g, const struct generate_params *p,
     return true;
 }
 
-static bool decode(struct engine *g, const struct generate_params *p, float *logits,
+// Runs the tokens and picks the next one.
+static bool next_token(struct engine *g, const struct generate_params *p, const int32_t *tokens,
+                       size_t n, float *logits, int32_t *id, struct err *e)
+{
+    struct engine_item item = {.seq = 0, .tokens = tokens, .n = n, .want = LOGITS_LAST};
+    if (p->sampler->p.temperature <= 0) return engine_run_greedy(g, &item, 1, id, e);
+    return engine_run(g, &item, 1, logits, e) &&
+           sampler_pick(p->sampler, logits, engine_info(g)->n_vocab, id, e);
+}
+
+static bool decode(struct engine *g, const struct generate_params *p, int32_t id, float *logits,
                    struct generate_result *out, struct err *e)
 {
-    uint32_t n_vocab = engine_info(g)->n_vocab;
     const struct vocab *v = engine_vocab(g);
     struct vocab_stream s;
     vocab_stream_begin(&s, v, false, p->strip_lead);
     for (uint32_t i = 0; i < p->max_new; i++) {
-        int32_t id;
-        if (!sampler_pick(p->sampler, logits, n_vocab, &id, e) || !tokens_push(&out->ids, id, e))
-            return false;
+        if (!tokens_push(&out->ids, id, e)) return false;
         out->ended = vocab_is_eog(v, id) && !p->ignore_eog;
         if (out->ended) break;
         if (p->on_text && !vocab_stream_put(&s, id, p->on_text, p->ctx, e)) return false;
         if (i + 1 == p->max_new) break;
         if (!make_room(g, p, out, e)) return false;
-        struct engine_item item = {.seq = 0, .tokens = &id, .n = 1, .want = LOGITS_LAST};
-        if (!engine_run(g, &item, 1, logits, e)) return false;
+        int32_t fed = id;
+        if (!next_token(g, p, &fed, 1, logits, &id, e)) return false;
     }
     return !p->on_text || vocab_stream_end(&s, p->on_text, p->ctx, e);
 }
@@ -54,13 +61,12 @@ bool generate(struct engine *g, const struct generate_params *p, struct generate
     size_t bytes = engine_info(g)->n_vocab * sizeof(float);
     float *logits = malloc(bytes);
     if (!logits) return err_nomem(e, "logits", bytes);
-    struct engine_item item = {
-        .seq = 0, .tokens = p->prompt, .n = p->n_prompt, .want = LOGITS_LAST};
+    int32_t id;
     double start = clock_s();
-    bool ok = engine_run(g, &item, 1, logits, e);
+    bool ok = next_token(g, p, p->prompt, p->n_prompt, logits, &id, e);
     out->prefill_s = clock_s() - start;
     start = clock_s();
-    ok = ok && decode(g, p, logits, out, e);
+    ok = ok && decode(g, p, id, logits, out, e);
     out->decode_s = clock_s() - start;
     free(logits);
     return ok;

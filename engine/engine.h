@@ -240,6 +240,11 @@ struct engine_item { // append n tokens to sequence seq
 bool engine_run(struct engine *g, const struct engine_item *items, size_t n_items, float *logits,
                 struct err *e);
 
+// The same, but of each row only the id of the largest logit, the lowest of equal ones: where the
+// device has memory of its own, no row leaves it.
+bool engine_run_greedy(struct engine *g, const struct engine_item *items, size_t n_items,
+                       int32_t *ids, struct err *e);
+
 uint32_t engine_seq_len(const struct engine *g, uint32_t seq);
 // Forgets all but the first n positions. n above the length is ERR_ARG.
 bool engine_seq_truncate(struct engine *g, uint32_t seq, uint32_t n, struct err *e);
@@ -331,6 +336,8 @@ void sampler_init(struct sampler *s, const struct sampler_params *p);
 // candidates, then one draw. *id is the choice. ERR_MEMORY is possible.
 bool sampler_pick(struct sampler *s, const float *logits, uint32_t n_vocab, int32_t *id,
                   struct err *e);
+// The id of the largest logit, the lowest of equal ones.
+int32_t logits_largest(const float *logits, uint32_t n_vocab);
 // log softmax(logits)[id], computed in double.
 double logits_logprob(const float *logits, uint32_t n_vocab, int32_t id);
 

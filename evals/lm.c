@@ -22,7 +22,7 @@ bool lm_open(struct lm *lm, struct engine *g, struct err *e)
     lm->n_slots = n < LM_MAX_SLOTS ? n : LM_MAX_SLOTS;
     for (uint32_t i = 0; i < lm->n_slots; i++)
         lm->slots[i].seq = i + lm->shares;
-    size_t bytes = (size_t)LM_MAX_SLOTS * lm->n_vocab * sizeof(float);
+    size_t bytes = lm->n_vocab * sizeof(float);
     lm->logits = malloc(bytes);
     return lm->logits || err_nomem(e, "logits", bytes);
 }
@@ -226,14 +226,6 @@ bool lm_start(struct lm *lm, struct lm_slot *slot, uint32_t item, const struct e
     return ok;
 }
 
-static int32_t largest(const float *logits, uint32_t n)
-{
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++)
-        if (logits[i] > logits[best]) best = i;
-    return (int32_t)best;
-}
-
 static bool finish(struct lm_slot *s, struct err *e)
 {
     struct text clean = {0};
@@ -247,9 +239,8 @@ static bool finish(struct lm_slot *s, struct err *e)
     return !failed || err_nomem(e, "an answer", s->text.cap);
 }
 
-static bool take_token(struct lm *lm, struct lm_slot *s, const float *logits, struct err *e)
+static bool take_token(struct lm *lm, struct lm_slot *s, int32_t id, struct err *e)
 {
-    int32_t id = largest(logits, lm->n_vocab);
     size_t n;
     if (vocab_is_eog(lm->vocab, id)) return finish(s, e);
     const char *piece = vocab_piece(lm->vocab, id, false, &n);
@@ -266,6 +257,7 @@ bool lm_step(struct lm *lm, struct err *e)
 {
     struct engine_item items[LM_MAX_SLOTS];
     struct lm_slot *of[LM_MAX_SLOTS];
+    int32_t ids[LM_MAX_SLOTS];
     size_t n = 0;
     for (uint32_t i = 0; i < lm->n_slots; i++) {
         struct lm_slot *s = &lm->slots[i];
@@ -275,8 +267,8 @@ bool lm_step(struct lm *lm, struct err *e)
             .seq = s->seq, .tokens = s->pending.ids, .n = s->pending.n, .want = LOGITS_LAST};
     }
     if (!n) return true;
-    if (!engine_run(lm->g, items, n, lm->logits, e)) return false;
+    if (!engine_run_greedy(lm->g, items, n, ids, e)) return false;
     for (size_t i = 0; i < n; i++)
-        if (!take_token(lm, of[i], lm->logits + i * lm->n_vocab, e)) return false;
+        if (!take_token(lm, of[i], ids[i], e)) return false;
     return true;
 }

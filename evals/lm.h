@@ -33,7 +33,7 @@ struct lm {
     uint32_t n_ctx, n_vocab, n_slots;
     bool shares; // the engine has a sequence for the shared beginning
     struct tokens prefix;
-    float *logits; // [LM_MAX_SLOTS, n_vocab]
+    float *logits; // [n_vocab]
     struct lm_slot slots[LM_MAX_SLOTS];
 };
 

@@ -1,8 +1,19 @@
 // Causal attention with online softmax for NQ queries that share one key/value head: HC query heads
-// of the group times TT consecutive tokens of one sequence. One workgroup of 8 lanes a tile.
+// of the group times TT consecutive tokens of one sequence. Workgroups of 8 lanes, one a tile, or
+// several that share its context.
 //
-// A chunk is 32 positions, a page of the cache. Scores: lane l owns positions l, l+8, l+16, l+24, so a key is read by one
-// lane. Values: lane l owns elements 8l..8l+7 of each 64, and takes each weight from its owner.
+// The context is cut into slices of KV_SLICE positions, at the same places for every query. A slice
+// has a softmax of its own: m, the largest score, t, the sum of weights exp(score - m), and y, the
+// sum of weighted values. Slices are joined in their order:
+//   m' = max(m, m2), t' = t exp(m - m') + t2 exp(m2 - m'), y' the same
+// Where TT is 1 workgroups can take slices in turn: they leave y, m, t in `partial`, and who is
+// done last joins them. So no result depends on how the work is shared.
+//
+// A chunk is 32 positions, a page of the cache. Scores: lane l owns positions l, l+8, l+16, l+24, so
+// a key is read by one lane. Values: lane l owns elements 8l..8l+7 of each 64, and takes each weight
+// from its owner. Lanes hold a query in eighths: 12 queries whole, the same in every lane, do not
+// fit a processor's first cache beside keys and values. Loops are unrolled and arrays local, as
+// lavapipe keeps no others in registers.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -23,134 +34,174 @@ layout(constant_id = 4) const uint KV_TYPE = KV_F16;
 const uint NQ = HC * TT;
 const uint UNITS = (HEAD_DIM + 63u) / 64u; // of 64 elements
 const uint STEPS = HEAD_DIM / 8u;
+const uint RECORD = HEAD_DIM / 4u + 1u; // vec4s of a query's y, then m and t
+// How lanes hold a query: each an eighth, or all of it where an exchange is dear.
+#ifdef NO_SUBGROUP
+const uint HELD = HEAD_DIM / 4u;
+#define HELD_AT(h, lane) (h)
+#define QUERY4(i, t) queries[(i) * HELD + (t)]
+#else
+const uint HELD = (HEAD_DIM + 31u) / 32u;
+#define HELD_AT(h, lane) min(8u * (h) + (lane), HEAD_DIM / 4u - 1u)
+#define QUERY4(i, t) lane4(queries[(i) * HELD + (t) / 8u], (t) % 8u)
+#endif
+const float NEVER = -1e30; // below any score, and exp(NEVER - NEVER) is not NaN
 
 READ_BUFFER(0, q)
 READ_BUFFER(1, kv)
 READ_BUFFER(2, tiles)
 READ_BUFFER(3, pages)
 layout(set = 0, binding = 4, std430) writeonly buffer result_block { vec4 result[]; };
+layout(set = 0, binding = 5, std430) coherent buffer partial_block { vec4 partial[]; };
+layout(set = 0, binding = 5, std430) coherent buffer count_block { uint arrived[]; };
 layout(push_constant) uniform push_block { push_attention p; };
 
 #define CACHE_READ
 #include "lib/cache.glsl"
 
-#ifdef NO_SUBGROUP
-shared float exchange[8];
-float from_lane(float v, uint lane)
-{
-    barrier();
-    exchange[gl_LocalInvocationID.x] = v;
-    barrier();
-    return exchange[lane];
-}
-float from_xor(float v, uint mask) { return from_lane(v, gl_LocalInvocationID.x ^ mask); }
-#else
-uint first_lane = gl_SubgroupInvocationID & ~7u;
-float from_lane(float v, uint lane) { return subgroupShuffle(v, first_lane + lane); }
-float from_xor(float v, uint mask) { return subgroupShuffleXor(v, mask); }
-#endif
-
-float max8(float v)
-{
-    v = max(v, from_xor(v, 1u));
-    v = max(v, from_xor(v, 2u));
-    return max(v, from_xor(v, 4u));
-}
-
-float sum8(float v)
-{
-    v += from_xor(v, 1u);
-    v += from_xor(v, 2u);
-    return v + from_xor(v, 4u);
-}
+#include "lib/lanes.glsl"
+#include "lib/slices.glsl"
 
 void main()
 {
-    const float NEVER = -1e30; // below any score, and exp(NEVER - NEVER) is not NaN
     uint lane = gl_LocalInvocationID.x;
     uint heads_per_kv = GROUP / HC;
     uint kv_head = gl_WorkGroupID.x / heads_per_kv;
     uint head = kv_head * GROUP + gl_WorkGroupID.x % heads_per_kv * HC;
     // first token, tokens, first entry of the page table, position
     uvec4 tile = LOAD4(tiles, p.tile_base + gl_WorkGroupID.y);
-    uint n_positions = tile.w + tile.y;
+    uint n_positions = tile.w + tile.y, n_slices = (n_positions + KV_SLICE - 1u) / KV_SLICE;
+    uint n_groups = TT == 1u ? min(p.n_groups, n_slices) : 1u;
+    if (gl_WorkGroupID.z >= n_groups) return;
+    // of this head: records, one a slice, and the counter
+    uint record = gl_WorkGroupID.y * p.max_slices * p.n_heads + p.first_head + head;
+    uint counter = gl_WorkGroupID.y * p.n_heads + p.first_head + head;
 
-    vec4 qa[NQ * STEPS], qb[NQ * STEPS];
+    vec4 queries[NQ * HELD];
     [[unroll]] for (uint i = 0u; i < NQ; i++) {
         uint token = tile.x + min(i / HC, tile.y - 1u);
         uint at = token * p.q_stride + p.q_offset + (head + i % HC) * (HEAD_DIM / 4u);
-        [[unroll]] for (uint s = 0u; s < STEPS; s++) {
-            qa[i * STEPS + s] = LOADF4(q, at + 2u * s);
-            qb[i * STEPS + s] = LOADF4(q, at + 2u * s + 1u);
-        }
+        [[unroll]] for (uint h = 0u; h < HELD; h++)
+            queries[i * HELD + h] = LOADF4(q, at + HELD_AT(h, lane));
     }
-
-    float most[NQ], total[NQ];
-    vec4 ya[NQ * UNITS], yb[NQ * UNITS];
+    float all_most[NQ], all_total[NQ]; // of the slices joined so far
+    vec4 all_a[NQ * UNITS], all_b[NQ * UNITS];
     [[unroll]] for (uint i = 0u; i < NQ; i++) {
-        most[i] = NEVER;
-        total[i] = 0.0;
+        all_most[i] = NEVER;
+        all_total[i] = 0.0;
         [[unroll]] for (uint u = 0u; u < UNITS; u++)
-            ya[i * UNITS + u] = yb[i * UNITS + u] = vec4(0.0);
+            all_a[i * UNITS + u] = all_b[i * UNITS + u] = vec4(0.0);
     }
 
-    for (uint chunk = 0u; chunk < n_positions; chunk += KV_PAGE) {
-        uint cell = LOAD4(pages, tile.z + chunk / KV_PAGE).x;
-        uint base = cache_row(cell, kv_head, p.n_kv_heads) * UNITS;
-        float w[4 * NQ];
-        [[unroll]] for (uint r = 0u; r < 4u; r++) {
-            uint pos = chunk + 8u * r + lane, at = base + (8u * r + lane) * UNITS;
-            vec4 s[NQ];
-            [[unroll]] for (uint i = 0u; i < NQ; i++) s[i] = vec4(0.0);
-            [[unroll]] for (uint k = 0u; k < STEPS; k++) {
-                vec8 key = cache_load8(at + k / 8u, k % 8u);
-                [[unroll]] for (uint i = 0u; i < NQ; i++)
-                    s[i] += key.a * qa[i * STEPS + k] + key.b * qb[i * STEPS + k];
-            }
-            [[unroll]] for (uint i = 0u; i < NQ; i++) {
-                bool seen = pos <= tile.w + min(i / HC, tile.y - 1u);
-                w[r * NQ + i] = seen ? (s[i].x + s[i].y) + (s[i].z + s[i].w) : NEVER;
-            }
-        }
+    uint slice = gl_WorkGroupID.z;
+    do { // tests at the end: lib/tile.glsl tells why
+        float most[NQ], total[NQ];
+        vec4 ya[NQ * UNITS], yb[NQ * UNITS];
         [[unroll]] for (uint i = 0u; i < NQ; i++) {
-            float m = max(max(w[i], w[NQ + i]), max(w[2u * NQ + i], w[3u * NQ + i]));
-            m = max(most[i], max8(m));
-            float shrink = exp(most[i] - m);
-            most[i] = m;
-            [[unroll]] for (uint r = 0u; r < 4u; r++) w[r * NQ + i] = exp(w[r * NQ + i] - m);
-            total[i] = total[i] * shrink +
-                       ((w[i] + w[NQ + i]) + (w[2u * NQ + i] + w[3u * NQ + i]));
-            [[unroll]] for (uint u = 0u; u < UNITS; u++) {
-                ya[i * UNITS + u] *= shrink;
-                yb[i * UNITS + u] *= shrink;
-            }
+            most[i] = NEVER;
+            total[i] = 0.0;
+            [[unroll]] for (uint u = 0u; u < UNITS; u++)
+                ya[i * UNITS + u] = yb[i * UNITS + u] = vec4(0.0);
         }
-        uint values = p.v_base / 64u + base;
-        [[unroll]] for (uint r = 0u; r < 4u; r++) {
-            [[unroll]] for (uint j = 0u; j < 8u; j++) {
-                vec8 v[UNITS];
-                [[unroll]] for (uint u = 0u; u < UNITS; u++)
-                    v[u] = cache_load8(values + (8u * r + j) * UNITS + u, lane);
+        uint end = min(n_positions, (slice + 1u) * KV_SLICE);
+        uint chunk = slice * KV_SLICE;
+        do {
+            uint cell = LOAD4(pages, tile.z + chunk / KV_PAGE).x;
+            uint base = cache_row(cell, kv_head, p.n_kv_heads) * UNITS;
+            float w[4 * NQ];
+            [[unroll]] for (uint i = 0u; i < 4u * NQ; i++) w[i] = 0.0;
+            [[unroll]] for (uint k = 0u; k < STEPS; k++) {
+                vec8 key[4];
+                [[unroll]] for (uint r = 0u; r < 4u; r++)
+                    key[r] = cache_load8(base + (8u * r + lane) * UNITS + k / 8u, k % 8u);
                 [[unroll]] for (uint i = 0u; i < NQ; i++) {
-                    float weight = from_lane(w[r * NQ + i], j);
-                    [[unroll]] for (uint u = 0u; u < UNITS; u++) {
-                        ya[i * UNITS + u] += weight * v[u].a;
-                        yb[i * UNITS + u] += weight * v[u].b;
+                    vec4 a = QUERY4(i, 2u * k), b = QUERY4(i, 2u * k + 1u);
+                    [[unroll]] for (uint r = 0u; r < 4u; r++) {
+                        vec4 s = key[r].a * a + key[r].b * b;
+                        w[r * NQ + i] += (s.x + s.y) + (s.z + s.w);
                     }
                 }
             }
+            [[unroll]] for (uint r = 0u; r < 4u; r++)
+                [[unroll]] for (uint i = 0u; i < NQ; i++)
+                    if (chunk + 8u * r + lane > tile.w + min(i / HC, tile.y - 1u))
+                        w[r * NQ + i] = NEVER;
+            [[unroll]] for (uint i = 0u; i < NQ; i++) {
+                float m = max(max(w[i], w[NQ + i]), max(w[2u * NQ + i], w[3u * NQ + i]));
+                m = max(most[i], max8(m));
+                float shrink = exp(most[i] - m);
+                most[i] = m;
+                [[unroll]] for (uint r = 0u; r < 4u; r++) w[r * NQ + i] = exp(w[r * NQ + i] - m);
+                total[i] = total[i] * shrink +
+                           ((w[i] + w[NQ + i]) + (w[2u * NQ + i] + w[3u * NQ + i]));
+                [[unroll]] for (uint u = 0u; u < UNITS; u++) {
+                    ya[i * UNITS + u] *= shrink;
+                    yb[i * UNITS + u] *= shrink;
+                }
+            }
+            uint values = p.v_base / 64u + base;
+            [[unroll]] for (uint r = 0u; r < 4u; r++) {
+                [[unroll]] for (uint j = 0u; j < 8u; j++) {
+                    vec8 v[UNITS];
+                    [[unroll]] for (uint u = 0u; u < UNITS; u++)
+                        v[u] = cache_load8(values + (8u * r + j) * UNITS + u, lane);
+                    [[unroll]] for (uint i = 0u; i < NQ; i++) {
+                        float weight = from_lane(w[r * NQ + i], j);
+                        [[unroll]] for (uint u = 0u; u < UNITS; u++) {
+                            ya[i * UNITS + u] += weight * v[u].a;
+                            yb[i * UNITS + u] += weight * v[u].b;
+                        }
+                    }
+                }
+            }
+        } while ((chunk += KV_PAGE) < end);
+        [[unroll]] for (uint i = 0u; i < NQ; i++) {
+            float t = sum8(total[i]);
+            if (TT == 1u && n_groups > 1u) {
+                uint at = p.partial_base + (record + slice * p.n_heads + i) * RECORD;
+                if (lane == 0u) partial[at + RECORD - 1u] = vec4(most[i], t, 0.0, 0.0);
+                [[unroll]] for (uint u = 0u; u < UNITS; u++)
+                    if (8u * lane + 64u * u < HEAD_DIM) {
+                        partial[at + 2u * lane + 16u * u] = ya[i * UNITS + u];
+                        partial[at + 2u * lane + 16u * u + 1u] = yb[i * UNITS + u];
+                    }
+            } else {
+                vec2 f = join_softmax(all_most[i], all_total[i], most[i], t);
+                [[unroll]] for (uint u = 0u; u < UNITS; u++) {
+                    all_a[i * UNITS + u] = join_values(all_a[i * UNITS + u], ya[i * UNITS + u], f);
+                    all_b[i * UNITS + u] = join_values(all_b[i * UNITS + u], yb[i * UNITS + u], f);
+                }
+            }
         }
+    } while ((slice += n_groups) < n_slices);
+
+    if (TT == 1u && n_groups > 1u) {
+        if (!is_last(counter, n_groups)) return;
+        for (uint slice = 0u; slice < n_slices; slice++)
+            [[unroll]] for (uint i = 0u; i < NQ; i++) {
+                uint at = p.partial_base + (record + slice * p.n_heads + i) * RECORD;
+                vec4 s = partial[at + RECORD - 1u];
+                vec2 f = join_softmax(all_most[i], all_total[i], s.x, s.y);
+                [[unroll]] for (uint u = 0u; u < UNITS; u++)
+                    if (8u * lane + 64u * u < HEAD_DIM) {
+                        uint element = at + 2u * lane + 16u * u;
+                        all_a[i * UNITS + u] =
+                            join_values(all_a[i * UNITS + u], partial[element], f);
+                        all_b[i * UNITS + u] =
+                            join_values(all_b[i * UNITS + u], partial[element + 1u], f);
+                    }
+            }
     }
 
     [[unroll]] for (uint i = 0u; i < NQ; i++) {
-        float scale = 1.0 / sum8(total[i]);
+        float scale = 1.0 / all_total[i];
         if (i / HC >= tile.y) continue;
         uint at = (tile.x + i / HC) * p.q_stride + p.q_offset + (head + i % HC) * (HEAD_DIM / 4u) +
                   2u * lane;
         [[unroll]] for (uint u = 0u; u < UNITS; u++)
             if (8u * lane + 64u * u < HEAD_DIM) {
-                result[at + 16u * u] = ya[i * UNITS + u] * scale;
-                result[at + 16u * u + 1u] = yb[i * UNITS + u] * scale;
+                result[at + 16u * u] = all_a[i * UNITS + u] * scale;
+                result[at + 16u * u + 1u] = all_b[i * UNITS + u] * scale;
             }
     }
 }

@@ -17,6 +17,8 @@
 
 // Positions of a page of the cache, and of a chunk of attention.
 #define KV_PAGE 32
+// Positions of a slice of attention: what one workgroup computes when several share a context.
+#define KV_SLICE 512
 // Types of the cache's elements, in the order of engine.h's enum engine_kv.
 #define KV_F16 0
 #define KV_F32 1
@@ -73,6 +75,20 @@ struct push_attention { // the heads of one part of the cache
     UINT q_stride;   // vec4s between tokens of q and of the output
     UINT q_offset;   // vec4s before the part's heads in both
     UINT v_base;     // elements before V in the part
+    UINT n_groups;   // workgroups that share the slices of a tile
+    UINT max_slices; // of a tile in the buffer of partial results, where n_groups is not 1
+    UINT n_heads;    // query heads of all parts, in that buffer
+    UINT first_head; // of the part
+    UINT partial_base; // vec4s before the results: counters, one a tile and query head, all zero
+};
+
+// Logits that one workgroup of argmax looks through.
+#define ARGMAX_SLICE 4096
+
+struct push_argmax {
+    UINT n_vocab;
+    UINT stride;   // vec4s between rows
+    UINT n_slices; // of a row
 };
 
 struct push_layer { // one layer for a few tokens; offsets of weights in texels of their buffer

@@ -191,6 +191,11 @@ bool kernels_shift(struct kernels *k, uint32_t kv_type, const struct gpu_pipelin
     return get(k, KERNEL_shift, spec, 2, out, e);
 }
 
+bool kernels_argmax(struct kernels *k, const struct gpu_pipeline **out, struct err *e)
+{
+    return get(k, KERNEL_argmax, &k->row_lanes, 1, out, e);
+}
+
 bool kernels_attention(struct kernels *k, uint32_t head_dim, uint32_t group, uint32_t heads,
                        uint32_t tokens, uint32_t kv_type, const struct gpu_pipeline **out,
                        struct err *e)

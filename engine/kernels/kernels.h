@@ -90,6 +90,7 @@ bool kernels_rope(struct kernels *k, uint32_t kv_type, const struct gpu_pipeline
                   struct err *e);
 bool kernels_shift(struct kernels *k, uint32_t kv_type, const struct gpu_pipeline **out,
                    struct err *e);
+bool kernels_argmax(struct kernels *k, const struct gpu_pipeline **out, struct err *e);
 // group: query heads a key/value head; heads (a divisor of group) and tokens of a tile.
 bool kernels_attention(struct kernels *k, uint32_t head_dim, uint32_t group, uint32_t heads,
                        uint32_t tokens, uint32_t kv_type, const struct gpu_pipeline **out,

@@ -25,8 +25,9 @@
     X(norm, 3, 3, push_norm)                                                                       \
     X(rope, 3, 2, push_rope)                                                                       \
     X(shift, 2, 1, push_shift)                                                                     \
-    X(attention, 4, 1, push_attention)                                                             \
-    X(attention_shared, 4, 1, push_attention)
+    X(attention, 4, 2, push_attention)                                                             \
+    X(attention_shared, 4, 2, push_attention)                                                      \
+    X(argmax, 1, 1, push_argmax)
 
 // Kernels for devices that read through texel buffers: spv_NAME_texel alone.
 #define TEXEL_KERNEL_LIST(X)                                                                       \

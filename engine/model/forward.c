@@ -2,6 +2,7 @@
 #include "base/cancel.h"
 #include "base/clock.h"
 #include "base/size.h"
+#include "engine/engine.h"
 #include "engine/model/lora.h"
 
 #include <assert.h>
@@ -98,9 +99,14 @@ static bool record_attention(struct forward *f, uint32_t layer, const struct mat
             .q_stride = (uint32_t)size_align(c->n_heads * c->head_dim, BLOCK_COLS) / 4,
             .q_offset = i * part_heads * c->head_dim / 4,
             .v_base = f->kv.v_base,
+            .n_groups = s->n_groups,
+            .max_slices = (uint32_t)size_div_up(f->p.n_ctx, KV_SLICE),
+            .n_heads = c->n_heads,
+            .first_head = i * part_heads,
+            .partial_base = (uint32_t)forward_partial_base(c, &f->p),
         };
         gpu_dispatch(f->gpu, &f->cmd, attention, ops[i].attention, &push,
-                     (uint32_t[]){part_heads / f->group_heads, s->n_tiles, 1});
+                     (uint32_t[]){part_heads / f->group_heads, s->n_tiles, s->n_groups});
     }
     gpu_barrier(f->gpu, &f->cmd);
     return true;
@@ -149,13 +155,33 @@ static void record_copy(struct forward *f, enum scratch from, enum scratch to, u
     gpu_barrier(f->gpu, &f->cmd);
 }
 
-static bool record_logits(struct forward *f, uint32_t n_rows, struct err *e)
+// What of the logits the host cannot see goes where it can: rows, or the largest of each slice.
+static bool record_rows(struct forward *f, uint32_t n_rows, bool largest, struct err *e)
+{
+    struct gpu_buf *logits = &f->scratch[SCRATCH_LOGITS], *rows = &f->scratch[SCRATCH_ROWS];
+    uint32_t n_cols = f->weights->output.n_cols, n_vocab = f->config->n_vocab;
+    const struct gpu_pipeline *p;
+    if (!rows->buffer) return true;
+    if (!largest) {
+        gpu_copy(f->gpu, &f->cmd, logits, 0, rows, 0, (uint64_t)n_rows * n_cols * sizeof(float));
+    } else {
+        struct push_argmax push = {n_vocab, n_cols / 4,
+                                   (uint32_t)size_div_up(n_vocab, ARGMAX_SLICE)};
+        if (!kernels_argmax(&f->kernels, &p, e)) return false;
+        gpu_dispatch(f->gpu, &f->cmd, p, f->argmax, &push, (uint32_t[]){push.n_slices, n_rows, 1});
+    }
+    gpu_barrier(f->gpu, &f->cmd);
+    return true;
+}
+
+static bool record_logits(struct forward *f, uint32_t n_rows, bool largest, struct err *e)
 {
     const struct matrix_group *g = &f->weights->output;
     struct push_norm push = norm_push(f, n_rows, f->config->n_embd);
     push.gather = 1;
     return record_norm(f, NORM_RMS, g->want, f->out_norm, &push, e) &&
-           record_matmul(f, g, f->output, 0, n_rows, false, e);
+           record_matmul(f, g, f->output, 0, n_rows, false, e) &&
+           record_rows(f, n_rows, largest, e);
 }
 
 // Records what `s` asks for, unless that is what the command buffer holds already.
@@ -171,7 +197,7 @@ static bool record(struct forward *f, const struct shape *s, struct err *e)
         for (uint32_t k = 0; k < s->n_subs; k++)
             if (!record_layer(f, s->first_layer + i, &f->subs[s->first_sub + k], e)) return false;
     if (s->output) record_copy(f, SCRATCH_X, SCRATCH_OUT, s->n_tokens);
-    if (s->n_rows && !record_logits(f, s->n_rows, e)) return false;
+    if (s->n_rows && !record_logits(f, s->n_rows, s->largest, e)) return false;
     if (!gpu_end(f->gpu, &f->cmd, e)) return false;
     memcpy(&f->recorded, s, sizeof *s); // padding included: memcmp sees it
     return true;
@@ -215,6 +241,16 @@ static bool clip(const struct pass_run *r, uint32_t first, uint32_t end, struct 
     return true;
 }
 
+// Workgroups for each tile: where these are few, as many as the longest context has slices. No
+// result depends on it.
+static uint32_t groups_of(const struct forward *f, const struct sub_batch *s, uint32_t longest)
+{
+    uint32_t tiles = f->kv.part_heads * (f->config->n_heads / f->config->n_kv_heads) /
+                     f->group_heads * s->n_tiles;
+    size_t room = f->most_groups / tiles, slices = size_div_up(longest, KV_SLICE);
+    return s->decode && room > 1 ? (uint32_t)size_min(room, slices) : 1;
+}
+
 // Cuts the pass into sub-batches, and these into attention tiles, whose tokens are counted from the
 // sub-batch's first.
 static void fill_tiles(struct forward *f, const struct pass *p)
@@ -225,12 +261,14 @@ static void fill_tiles(struct forward *f, const struct pass *p)
     for (uint32_t first = 0; first < p->n_tokens; first += f->p.n_batch) {
         struct sub_batch *s = &f->subs[f->n_subs++];
         uint32_t left = p->n_tokens - first, n = left < f->p.n_batch ? left : f->p.n_batch;
-        *s = (struct sub_batch){first, n, n_tiles, 0, true};
+        uint32_t longest = 0;
+        *s = (struct sub_batch){first, n, n_tiles, 0, true, 1};
         for (uint32_t i = 0; i < p->n_runs; i++)
             if (clip(&p->runs[i], first, first + n, &r)) s->decode &= r.n == 1;
         uint32_t step = s->decode ? 1 : f->tile_tokens;
         for (uint32_t i = 0; i < p->n_runs; i++) {
             if (!clip(&p->runs[i], first, first + n, &r)) continue;
+            longest = r.position + r.n > longest ? r.position + r.n : longest;
             for (uint32_t at = 0; at < r.n; at += step) {
                 uint32_t count = r.n - at < step ? r.n - at : step;
                 memcpy(tiles + 4 * n_tiles++,
@@ -238,6 +276,7 @@ static void fill_tiles(struct forward *f, const struct pass *p)
             }
         }
         s->n_tiles = n_tiles - s->first_tile;
+        s->n_groups = groups_of(f, s, longest);
     }
 }
 
@@ -248,9 +287,34 @@ static void fill_rows(struct forward *f, const uint32_t *rows, uint32_t n)
         table[4 * i + 3] = rows[i];
 }
 
+static const float *seen_rows(const struct forward *f)
+{
+    return f->scratch[f->scratch[SCRATCH_ROWS].map ? SCRATCH_ROWS : SCRATCH_LOGITS].map;
+}
+
+// The ids of the largest of n rows; of equal ones the lowest.
+static void take_largest(const struct forward *f, uint32_t n, int32_t *out)
+{
+    uint32_t n_vocab = f->config->n_vocab, n_slices = (uint32_t)size_div_up(n_vocab, ARGMAX_SLICE);
+    const struct {
+        float value;
+        uint32_t id;
+    } *best = f->scratch[SCRATCH_BEST].map;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!best) {
+            out[i] = logits_largest(seen_rows(f) + (size_t)i * f->weights->output.n_cols, n_vocab);
+            continue;
+        }
+        uint32_t at = i * n_slices;
+        for (uint32_t k = at + 1; k < (i + 1) * n_slices; k++)
+            if (best[k].value > best[at].value) at = k;
+        out[i] = (int32_t)best[at].id;
+    }
+}
+
 static void take_logits(const struct forward *f, uint32_t n, float *out)
 {
-    const float *logits = f->scratch[SCRATCH_LOGITS].map;
+    const float *logits = seen_rows(f);
     size_t stride = f->weights->output.n_cols, n_vocab = f->config->n_vocab;
     for (uint32_t i = 0; i < n; i++)
         memcpy(out + i * n_vocab, logits + i * stride, n_vocab * sizeof *out);
@@ -297,10 +361,12 @@ static bool run_range(struct forward *f, const struct pass *p, uint32_t at, uint
         s.n_subs = (uint32_t)size_min(n_subs, f->n_subs - sub);
         s.n_tokens = p->n_tokens;
         s.n_tiles = f->subs[0].n_tiles;
+        s.n_groups = f->subs[0].n_groups;
         s.decode = f->subs[0].decode;
         s.input = at == 0 && sub == 0 && f->scratch[SCRATCH_IN].buffer;
         s.output = last && f->scratch[SCRATCH_OUT].buffer;
         s.n_rows = last ? n_rows : 0;
+        s.largest = s.n_rows && p->largest;
         if (!run_shape(f, &s, e)) return false;
     }
     return true;
@@ -357,9 +423,13 @@ bool forward_run(struct forward *f, const struct pass *p, struct err *e)
         memset(&tail, 0, sizeof tail);
         tail.n_subs = 1;
         tail.n_rows = n;
+        tail.largest = p->largest;
         fill_rows(f, p->rows + done, n);
         if (!(done ? run_shape(f, &tail, e) : run_pass(f, p, n, e))) return false;
-        take_logits(f, n, p->logits + (size_t)done * f->config->n_vocab);
+        if (p->largest)
+            take_largest(f, n, p->largest + done);
+        else
+            take_logits(f, n, p->logits + (size_t)done * f->config->n_vocab);
         done += n;
     } while (done < wanted);
     return true;

@@ -41,7 +41,9 @@ struct pass { // arrays are borrowed
     uint32_t n_runs;
     const uint32_t *rows; // indices of tokens whose logits are wanted
     uint32_t n_rows;
-    float *logits; // [n_rows, n_vocab]; only the last layers' forward writes them
+    // Only the last layers' forward writes them: [n_rows, n_vocab], or [n_rows] ids of the largest.
+    float *logits;
+    int32_t *largest;
 };
 
 struct layer_ops {
@@ -56,11 +58,12 @@ struct cache_ops { // of a part of a layer's cache
 struct sub_batch { // tokens [first, first + n_tokens) of the pass
     uint32_t first, n_tokens, first_tile, n_tiles;
     bool decode; // every tile is one token
+    uint32_t n_groups; // workgroups that share the context of a tile
 };
 
 struct shape { // what a recorded command buffer depends on
-    uint32_t first_layer, n_layers, first_sub, n_subs, n_tokens, n_tiles, n_rows;
-    bool decode, input, output;
+    uint32_t first_layer, n_layers, first_sub, n_subs, n_tokens, n_tiles, n_groups, n_rows;
+    bool decode, input, output, largest;
 };
 
 enum scratch {                                  // kinds of scratch buffers
@@ -69,8 +72,11 @@ enum scratch {                                  // kinds of scratch buffers
     SCRATCH_Q,                                  // [n_batch, n_heads * head_dim]
     SCRATCH_ATTENDED,                           // the same
     SCRATCH_GATE_UP,                            // [n_batch, gate up]
+    SCRATCH_PARTIAL,                            // counters, what workgroups of attention leave
     SCRATCH_ACT,                                // activations in their N_ACT_FORMS forms
     SCRATCH_LOGITS = SCRATCH_ACT + N_ACT_FORMS, // [FORWARD_MAX_ROWS, n_vocab]
+    SCRATCH_ROWS,                               // the same for the host, where it cannot see them
+    SCRATCH_BEST,                               // and the largest of each slice, value and id
     SCRATCH_TABLE,                              // a uvec4 a token
     SCRATCH_TILES,                              // a uvec4 an attention tile
     SCRATCH_ANGLES,                             // [n_pass, head_dim]
@@ -92,6 +98,7 @@ struct forward {
     struct forward_params p;
     uint32_t group_heads; // query heads of an attention tile
     uint32_t tile_tokens; // tokens of one, when prefilling
+    uint32_t most_groups; // workgroups of attention that are enough to keep the device busy
     float q_scale;
     struct gpu_buf scratch[N_SCRATCH];
     struct kv_store kv; // the page table must be up to date when a pass runs
@@ -100,7 +107,7 @@ struct forward {
     struct layer_ops *ops;                 // [n_layers]
     struct cache_ops *cache_ops;           // [n_layers, kv.n_parts]
     VkDescriptorSet *matmul_sets, *output; // output: those of the output matrix
-    VkDescriptorSet attended_act, swiglu_act, out_norm;
+    VkDescriptorSet attended_act, swiglu_act, out_norm, argmax;
     struct gpu_cmd cmd;
     struct shape recorded;
     struct sub_batch *subs; // [n_pass / n_batch]
@@ -111,6 +118,8 @@ struct forward {
 // Bytes that each scratch buffer has; 0: not needed.
 void forward_scratch(const struct gpu *gpu, const struct config *c, const struct weights *w,
                      const struct forward_params *p, uint64_t bytes[N_SCRATCH]);
+// vec4s of counters before the records in SCRATCH_PARTIAL.
+uint64_t forward_partial_base(const struct config *c, const struct forward_params *p);
 // The most tokens that scratch may hold on this device.
 uint32_t forward_max_batch(const struct gpu *gpu, const struct config *c, const struct weights *w);
 // Query heads (of a group that shares a key/value head) and tokens that one attention tile takes.

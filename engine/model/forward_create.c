@@ -11,6 +11,10 @@
 // floats of them and up to 985 of 1,241 registers with 1,024.
 enum { GPU_TILE_FLOATS = 128 };
 
+// Workgroups of 8 lanes that keep a device busy: some for each core of a processor, and some for
+// each of a GPU's hundred or so.
+enum { CPU_GROUPS = 32, GPU_GROUPS = 1024 };
+
 // The most query heads of a group that one attention tile can take.
 static uint32_t heads_a_tile(uint32_t group)
 {
@@ -47,6 +51,11 @@ uint32_t forward_max_batch(const struct gpu *gpu, const struct config *c, const 
     return most > KERNELS_MAX_TOKENS ? (uint32_t)size_min(most - KERNELS_MAX_TOKENS, 8192) : 1;
 }
 
+uint64_t forward_partial_base(const struct config *c, const struct forward_params *p)
+{
+    return size_div_up((uint64_t)p->n_seqs * c->n_heads, 4);
+}
+
 // The host writes the residual stream itself where device memory is its own.
 static bool sees_x(const struct gpu *gpu)
 {
@@ -69,7 +78,14 @@ void forward_scratch(const struct gpu *gpu, const struct config *c, const struct
     bytes[SCRATCH_QKV] = 4 * n * qkv;
     bytes[SCRATCH_Q] = bytes[SCRATCH_ATTENDED] = q;
     bytes[SCRATCH_GATE_UP] = 4 * n * gate_up;
+    bytes[SCRATCH_PARTIAL] =
+        forward_partial_base(c, p) * 16 +
+        (uint64_t)p->n_seqs * size_div_up(p->n_ctx, KV_SLICE) * c->n_heads * (c->head_dim + 4) * 4;
     bytes[SCRATCH_LOGITS] = w->has_output ? (uint64_t)FORWARD_MAX_ROWS * w->output.n_cols * 4 : 0;
+    bytes[SCRATCH_ROWS] = sees_x(gpu) ? 0 : bytes[SCRATCH_LOGITS];
+    bytes[SCRATCH_BEST] = sees_x(gpu) || !w->has_output
+                              ? 0
+                              : 8 * FORWARD_MAX_ROWS * size_div_up(w->output.n_cols, ARGMAX_SLICE);
     bytes[SCRATCH_TABLE] = bytes[SCRATCH_TILES] = rows * 16;
     bytes[SCRATCH_ANGLES] = rows * c->head_dim * 4;
     struct fused_bytes fused = fused_scratch(gpu, c);
@@ -81,9 +97,10 @@ void forward_scratch(const struct gpu *gpu, const struct config *c, const struct
     bytes[SCRATCH_OUT] = sees_x(gpu) || w->has_output ? 0 : x;
 }
 
-static enum gpu_memory scratch_kind(enum scratch s)
+static enum gpu_memory scratch_kind(const struct gpu *gpu, enum scratch s)
 {
-    if (s == SCRATCH_LOGITS || s == SCRATCH_OUT) return GPU_READBACK;
+    if (s == SCRATCH_LOGITS) return sees_x(gpu) ? GPU_READBACK : GPU_DEVICE;
+    if (s == SCRATCH_ROWS || s == SCRATCH_BEST || s == SCRATCH_OUT) return GPU_READBACK;
     return s < SCRATCH_LOGITS ? GPU_DEVICE : GPU_UPLOAD;
 }
 
@@ -94,7 +111,10 @@ static bool create_scratch(struct forward *f, struct err *e)
                                                  [SCRATCH_Q] = "q",
                                                  [SCRATCH_ATTENDED] = "attended",
                                                  [SCRATCH_GATE_UP] = "gate and up",
+                                                 [SCRATCH_PARTIAL] = "slices of attention",
                                                  [SCRATCH_LOGITS] = "logits",
+                                                 [SCRATCH_ROWS] = "logits for the host",
+                                                 [SCRATCH_BEST] = "largest logits",
                                                  [SCRATCH_TABLE] = "tokens",
                                                  [SCRATCH_TILES] = "tiles",
                                                  [SCRATCH_ANGLES] = "angles",
@@ -108,8 +128,8 @@ static bool create_scratch(struct forward *f, struct err *e)
     for (int i = 0; i < N_SCRATCH; i++) {
         const char *name = names[i] ? names[i] : "activations";
         if (!bytes[i]) continue;
-        if (!gpu_buf_create(f->gpu, scratch_kind((enum scratch)i), bytes[i], name, &f->scratch[i],
-                            e) ||
+        if (!gpu_buf_create(f->gpu, scratch_kind(f->gpu, (enum scratch)i), bytes[i], name,
+                            &f->scratch[i], e) ||
             !gpu_buf_zero(f->gpu, &f->scratch[i], e)) // padding columns must be zero
             return false;
         f->scratch_bytes += f->scratch[i].allocated;
@@ -185,8 +205,9 @@ static bool make_cache(struct forward *f, uint32_t layer, struct err *e)
         const struct gpu_buf *kv = kv_store_buf(&f->kv, f->weights->first_layer + layer, i);
         const struct gpu_buf *rope_bufs[] = {&s[SCRATCH_QKV], &s[SCRATCH_ANGLES], &s[SCRATCH_TABLE],
                                              &s[SCRATCH_Q], kv};
-        const struct gpu_buf *bufs[] = {&s[SCRATCH_Q], kv, &s[SCRATCH_TILES], &f->kv.table,
-                                        &s[SCRATCH_ATTENDED]};
+        const struct gpu_buf *bufs[] = {&s[SCRATCH_Q],        kv,
+                                        &s[SCRATCH_TILES],    &f->kv.table,
+                                        &s[SCRATCH_ATTENDED], &s[SCRATCH_PARTIAL]};
         if (!gpu_set_make(f->gpu, &f->sets, rope, rope_bufs, &o->rope, e) ||
             !gpu_set_make(f->gpu, &f->sets, attention, bufs, &o->attention, e))
             return false;
@@ -208,6 +229,14 @@ static bool make_layer(struct forward *f, uint32_t i, VkDescriptorSet **next, st
            make_cache(f, i, e);
 }
 
+static bool make_argmax(struct forward *f, struct err *e)
+{
+    const struct gpu_pipeline *p;
+    const struct gpu_buf *bufs[] = {&f->scratch[SCRATCH_LOGITS], &f->scratch[SCRATCH_BEST]};
+    return !bufs[1]->buffer || (kernels_argmax(&f->kernels, &p, e) &&
+                                gpu_set_make(f->gpu, &f->sets, p, bufs, &f->argmax, e));
+}
+
 static bool make_sets(struct forward *f, struct err *e)
 {
     const struct weights *w = f->weights;
@@ -222,15 +251,16 @@ static bool make_sets(struct forward *f, struct err *e)
     if (!f->ops || !f->cache_ops || !f->matmul_sets)
         return err_nomem(e, "layers", w->n_layers * sizeof *f->ops);
     VkDescriptorSet *next = f->matmul_sets;
-    if (!gpu_sets_create(f->gpu, n_matmul + w->n_layers * (2 + 2 * f->kv.n_parts) + 3, &f->sets,
+    if (!gpu_sets_create(f->gpu, n_matmul + w->n_layers * (2 + 2 * f->kv.n_parts) + 4, &f->sets,
                          e) ||
         !make_norm(f, NORM_PLAIN, 1, &s[SCRATCH_ATTENDED], &s[SCRATCH_ATTENDED], &f->attended_act,
                    e) ||
         !make_norm(f, NORM_SWIGLU, 1, &s[SCRATCH_GATE_UP], &s[SCRATCH_GATE_UP], &f->swiglu_act, e))
         return false;
-    if (w->has_output && (!make_norm(f, NORM_RMS, w->output.want, &s[SCRATCH_X], &w->out_norm.buf,
-                                     &f->out_norm, e) ||
-                          !make_matmul(f, &w->output, SCRATCH_LOGITS, &next, &f->output, e)))
+    if (w->has_output &&
+        (!make_norm(f, NORM_RMS, w->output.want, &s[SCRATCH_X], &w->out_norm.buf, &f->out_norm,
+                    e) ||
+         !make_matmul(f, &w->output, SCRATCH_LOGITS, &next, &f->output, e) || !make_argmax(f, e)))
         return false;
     for (uint32_t i = 0; i < w->n_layers; i++)
         if (!make_layer(f, i, &next, e)) return false;
@@ -244,7 +274,7 @@ void forward_tile(const struct gpu *gpu, uint32_t head_dim, uint32_t group, uint
     if (!gpu->subgroups)
         return; // every exchange costs two barriers, and drivers seconds to compile
     *heads = heads_a_tile(group);
-    *tokens = max_u32(1, (head_dim <= 64 ? 6 : 4) / *heads);
+    *tokens = max_u32(1, (head_dim <= 64 ? 12 : 8) / *heads);
     if (!strcmp(gpu->caps.type, "cpu")) return; // whose caches hold what registers do not
     uint32_t most = max_u32(1, GPU_TILE_FLOATS / head_dim);
     while (*heads > most || group % *heads)
@@ -261,6 +291,7 @@ bool forward_create(struct gpu *gpu, const struct config *c, const struct weight
     out->q_scale = (float)(1 / sqrt((double)c->head_dim));
     forward_tile(gpu, c->head_dim, c->n_heads / c->n_kv_heads, &out->group_heads,
                  &out->tile_tokens);
+    out->most_groups = strcmp(gpu->caps.type, "cpu") ? GPU_GROUPS : CPU_GROUPS;
     if (create_scratch(out, e) && create_kv(out, pages, e) && make_sets(out, e) &&
         gpu_cmd_create(gpu, &out->cmd, e) && fused_create(out, e))
         return true;

@@ -166,30 +166,45 @@ static bool make_room(struct engine *g, const struct engine_item *items, size_t 
     return true;
 }
 
+// One of logits and largest, or neither where nothing is wanted.
 static bool run_passes(struct engine *g, const struct engine_item *items, size_t n_items,
-                       float *logits, struct err *e)
+                       float *logits, int32_t *largest, struct err *e)
 {
     for (struct cursor at = {0, 0}; at.item < n_items;) {
         struct pass p;
         next_pass(g, items, n_items, &at, &p);
         p.logits = logits;
+        p.largest = largest;
         if (!cancel_check(e) || !run_pass(g, &p, e)) return false;
         if (logits) logits += (size_t)p.n_rows * g->config.n_vocab;
+        if (largest) largest += p.n_rows;
     }
     return true;
 }
 
-bool engine_run(struct engine *g, const struct engine_item *items, size_t n_items, float *logits,
-                struct err *e)
+static bool run_items(struct engine *g, const struct engine_item *items, size_t n_items,
+                      float *logits, int32_t *largest, struct err *e)
 {
     if (!check_items(g, items, n_items, e) || !make_room(g, items, n_items, e)) return false;
-    if (!run_passes(g, items, n_items, logits, e)) {
+    if (!run_passes(g, items, n_items, logits, largest, e)) {
         cancel_room(g, items, n_items, true);
         return false;
     }
     for (size_t i = 0; i < n_items; i++)
         kv_pages_keep(&g->pages, items[i].seq, (uint32_t)items[i].n);
     return true;
+}
+
+bool engine_run(struct engine *g, const struct engine_item *items, size_t n_items, float *logits,
+                struct err *e)
+{
+    return run_items(g, items, n_items, logits, NULL, e);
+}
+
+bool engine_run_greedy(struct engine *g, const struct engine_item *items, size_t n_items,
+                       int32_t *ids, struct err *e)
+{
+    return run_items(g, items, n_items, NULL, ids, e);
 }
 
 static int by_value(const void *a, const void *b)

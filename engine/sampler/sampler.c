@@ -34,7 +34,7 @@ void sampler_init(struct sampler *s, const struct sampler_params *p)
     }
 }
 
-static int32_t argmax(const float *logits, uint32_t n)
+int32_t logits_largest(const float *logits, uint32_t n)
 {
     uint32_t best = 0;
     for (uint32_t i = 1; i < n; i++)
@@ -73,7 +73,7 @@ bool sampler_pick(struct sampler *s, const float *logits, uint32_t n_vocab, int3
                   struct err *e)
 {
     if (s->p.temperature <= 0) {
-        *id = argmax(logits, n_vocab);
+        *id = logits_largest(logits, n_vocab);
         return true;
     }
     struct candidate *c = malloc(n_vocab * sizeof *c);

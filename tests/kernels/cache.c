@@ -16,6 +16,11 @@ static size_t plain_words(uint32_t type, size_t v_base)
     return 2 * v_base * bits_of[type] / 32;
 }
 
+size_t kt_kv_row(size_t cell, size_t head, size_t n_heads)
+{
+    return (cell / KV_PAGE * n_heads + head) * KV_PAGE + cell % KV_PAGE;
+}
+
 size_t kt_kv_words(uint32_t type, size_t v_base)
 {
     return plain_words(type, v_base) + (type >= KV_Q8_0 ? 2 * v_base / 64 : 0);

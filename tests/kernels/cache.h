@@ -7,6 +7,8 @@
 enum { KT_KV_TYPES = 4 };
 const char *kt_kv_name(uint32_t type);
 size_t kt_kv_words(uint32_t type, size_t v_base); // of a part: K and V
+// The row of a head at a cell: rows of a page lie together head by head.
+size_t kt_kv_row(size_t cell, size_t head, size_t n_heads);
 // Bits of element `at`: of a float, a half, an integer (Q4_0: plus 8).
 uint32_t kt_kv_bits(uint32_t type, const uint32_t *words, size_t at);
 uint32_t kt_kv_scale(uint32_t type, const uint32_t *words, size_t v_base, size_t at); // f16 bits

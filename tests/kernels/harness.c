@@ -128,6 +128,12 @@ void kt_free(struct kt *t, struct kt_buf *b)
 void kt_run(struct kt *t, const struct gpu_pipeline *p, const struct kt_buf *const *bufs,
             const void *push, uint32_t x, uint32_t y)
 {
+    kt_run_groups(t, p, bufs, push, (uint32_t[]){x, y, 1});
+}
+
+void kt_run_groups(struct kt *t, const struct gpu_pipeline *p, const struct kt_buf *const *bufs,
+                   const void *push, const uint32_t groups[3])
+{
     struct gpu_sets sets = {0};
     struct gpu_cmd cmd = {0};
     struct err e = {0};
@@ -139,7 +145,7 @@ void kt_run(struct kt *t, const struct gpu_pipeline *p, const struct kt_buf *con
               gpu_set_make(&t->gpu, &sets, p, list, &set, &e) &&
               gpu_cmd_create(&t->gpu, &cmd, &e) && gpu_begin(&t->gpu, &cmd, &e);
     if (ok) {
-        gpu_dispatch(&t->gpu, &cmd, p, set, push, (uint32_t[]){x, y, 1});
+        gpu_dispatch(&t->gpu, &cmd, p, set, push, groups);
         gpu_barrier(&t->gpu, &cmd);
         ok = gpu_end(&t->gpu, &cmd, &e) && gpu_submit(&t->gpu, &cmd, &e);
     }

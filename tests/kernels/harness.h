@@ -51,6 +51,8 @@ void kt_free(struct kt *t, struct kt_buf *b);
 
 void kt_run(struct kt *t, const struct gpu_pipeline *p, const struct kt_buf *const *bufs,
             const void *push, uint32_t x, uint32_t y);
+void kt_run_groups(struct kt *t, const struct gpu_pipeline *p, const struct kt_buf *const *bufs,
+                   const void *push, const uint32_t groups[3]);
 uint32_t *kt_read(struct kt *t, const struct kt_buf *b); // with the guard; caller frees
 
 struct kt_expect {       // of each word of a buffer

@@ -12,6 +12,7 @@ struct attention_case {
     uint32_t kv_type;
     uint32_t n_seqs;
     uint32_t past[2], n[2]; // positions before, tokens of each sequence
+    uint32_t n_groups;      // workgroups a tile; 0: 1
 };
 
 struct attention_run {
@@ -19,7 +20,7 @@ struct attention_run {
     struct push_attention push;
     double *q, *k, *v; // k, v: [n_seqs * n_ctx, n_kv_heads, head_dim] as the cache holds them
     uint32_t *tiles;
-    struct kt_buf kv, pages;
+    struct kt_buf kv, pages, partial;
 };
 
 // Where position `at` of all sequences' positions in a row lies: pages in no order.
@@ -54,7 +55,7 @@ static void fill_cache(struct kt *t, const struct attention_case *c, struct atte
         words[i] = POISON;
     for (size_t i = 0; i < rows; i++) {
         size_t pos = i / c->n_kv_heads, seq = pos / r->n_ctx;
-        size_t at = (cell_of(c, r, pos) * c->n_kv_heads + i % c->n_kv_heads) * r->kv_dim;
+        size_t at = kt_kv_row(cell_of(c, r, pos), i % c->n_kv_heads, c->n_kv_heads) * r->kv_dim;
         bool live = pos % r->n_ctx < c->past[seq] + c->n[seq];
         for (size_t k = 0; k < hd; k++)
             row[k] = kt_uniform(t, -2, 2);
@@ -88,15 +89,18 @@ static void make_tiles(const struct attention_case *c, struct attention_run *r)
 //   score       head_dim products and sums in chains of head_dim/4 + 2: (head_dim/4 + 4) 2^-24 sum
 //   |q k| weight      exp(x): 3 + 2|x| ULP, |x| the distance to the largest score; each chunk of 32
 //   may
-//               rescale by exp of a difference: together 3 ULP a chunk and 2|x| once more
-//   sums        n products and additions, and a rescale a chunk: (n + chunks + 8) 2^-24
+//               rescale by exp of a difference, as joining slices does: together 3 ULP for each
+//               chunk of its slice and each slice, and 2|x| once more
+//   sums        n products and additions, a rescale a chunk, two products and an addition a slice:
+//               (n + chunks + 3 slices + 8) 2^-24
 // in the numerator with |v|, in the denominator with |y|.
 static void expect_query(const struct attention_case *c, const double *q, const double *k,
                          const double *v, size_t n, struct kt_expect *x, size_t at)
 {
     size_t hd = c->head_dim, stride = c->n_kv_heads * hd;
     double out[256], scale[256] = {0}, most = -INFINITY, total = 0, err_s = 0, err_w = 0;
-    double chunks = (double)size_div_up(n, 32);
+    double chunks = (double)size_div_up(n, KV_PAGE), slices = (double)size_div_up(n, KV_SLICE);
+    double rescales = fmin(chunks, KV_SLICE / KV_PAGE) + slices;
     double *score = malloc(n * sizeof *score);
     assert_non_null(score);
     for (size_t p = 0; p < n; p++) {
@@ -111,8 +115,8 @@ static void expect_query(const struct attention_case *c, const double *q, const 
     }
     for (size_t p = 0; p < n; p++) {
         double far = most - score[p], w = exp(-far);
-        double rel = 2 * err_s + far * 0x1p-23 + (3 + 3 * chunks + 4 * far) * 0x1p-23 +
-                     ((double)n + chunks + 8) * 0x1p-24;
+        double rel = 2 * err_s + far * 0x1p-23 + (3 + 3 * rescales + 4 * far) * 0x1p-23 +
+                     ((double)n + chunks + 3 * slices + 8) * 0x1p-24;
         total += w;
         err_w += w * rel;
         for (size_t i = 0; i < hd; i++)
@@ -141,7 +145,46 @@ static void expect_all(const struct attention_case *c, const struct attention_ru
     }
 }
 
-static void attention_case(struct kt *t, const struct attention_case *c)
+// Zeroed counters, then records that nobody has written yet.
+static void make_partial(struct kt *t, const struct attention_case *c, struct attention_run *r)
+{
+    size_t heads = c->group * c->n_kv_heads, counters = size_align(r->n_tiles * heads, 4);
+    uint32_t n_slices = (uint32_t)size_div_up(r->n_ctx, KV_SLICE);
+    size_t n = counters + r->n_tiles * n_slices * heads * (c->head_dim + 4);
+    uint32_t *words = malloc(n * sizeof *words);
+    assert_non_null(words);
+    for (size_t i = 0; i < n; i++)
+        words[i] = i < counters ? 0 : POISON;
+    r->push.n_groups = c->n_groups ? c->n_groups : 1;
+    r->push.max_slices = n_slices;
+    r->push.n_heads = (uint32_t)heads;
+    r->push.partial_base = (uint32_t)counters / 4;
+    r->partial = kt_upload(t, words, n);
+    free(words);
+}
+
+static void check_counters(struct kt *t, const struct attention_run *r, const char *what)
+{
+    uint32_t *words = kt_read(t, &r->partial);
+    for (uint32_t i = 0; i < 4 * r->push.partial_base; i++)
+        if (words[i]) fail_msg("%s: %s: counter %u is left at %u", t->name, what, i, words[i]);
+    for (size_t i = 0; i < GUARD_WORDS; i++)
+        assert_int_equal(words[r->partial.words + i], POISON);
+    free(words);
+}
+
+// FNV-1a of all that was written, to tell whether two runs gave the same bits.
+static uint64_t hash_of(struct kt *t, const struct kt_buf *b)
+{
+    uint32_t *words = kt_read(t, b);
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < b->words; i++)
+        hash = (hash ^ words[i]) * 0x100000001b3u;
+    free(words);
+    return hash;
+}
+
+static uint64_t attention_case(struct kt *t, const struct attention_case *c)
 {
     struct attention_run r = {.kv_dim = (uint32_t)size_align(c->head_dim, 64)};
     uint32_t n_heads = c->group * c->n_kv_heads, tiles[4 * 64] = {POISON, POISON}, longest = 0;
@@ -167,6 +210,7 @@ static void attention_case(struct kt *t, const struct attention_case *c)
     kt_values(t, KT_RANDOM, r.q, nq);
     fill_cache(t, c, &r);
     fill_pages(t, c, &r);
+    make_partial(t, c, &r);
     struct kt_buf q = kt_floats(t, r.q, nq), tb = kt_upload(t, tiles, 4 * (LEAD + r.n_tiles)),
                   out = kt_upload(t, NULL, nq);
     struct kt_expect x = kt_expect(&out);
@@ -174,22 +218,28 @@ static void attention_case(struct kt *t, const struct attention_case *c)
     if (!kernels_attention(&t->k, c->head_dim, c->group, c->heads, c->tile_tokens, c->kv_type, &p,
                            &e))
         fail_msg("%s", e.msg);
-    kt_run(t, p, (const struct kt_buf *[]){&q, &r.kv, &tb, &r.pages, &out}, &r.push,
-           n_heads / c->heads, r.n_tiles);
-    (void)snprintf(what, sizeof what,
-                   "attention %u x %u heads of %u (%u a tile), %u tokens a tile, %s, past %u, n %u",
-                   c->group, c->n_kv_heads, c->head_dim, c->heads, c->tile_tokens,
-                   kt_kv_name(c->kv_type), c->past[0], c->n[0]);
+    kt_run_groups(t, p, (const struct kt_buf *[]){&q, &r.kv, &tb, &r.pages, &out, &r.partial},
+                  &r.push, (uint32_t[]){n_heads / c->heads, r.n_tiles, r.push.n_groups});
+    (void)snprintf(
+        what, sizeof what,
+        "attention %u x %u heads of %u (%u a tile), %u tokens a tile, %s, past %u, n %u, "
+        "%u workgroups a tile",
+        c->group, c->n_kv_heads, c->head_dim, c->heads, c->tile_tokens, kt_kv_name(c->kv_type),
+        c->past[0], c->n[0], r.push.n_groups);
     kt_check(t, &out, &x, what);
+    check_counters(t, &r, what);
+    uint64_t hash = hash_of(t, &out);
     kt_expect_free(&x);
     kt_free(t, &q);
     kt_free(t, &tb);
     kt_free(t, &out);
     kt_free(t, &r.kv);
     kt_free(t, &r.pages);
+    kt_free(t, &r.partial);
     free(r.q);
     free(r.k);
     free(r.v);
+    return hash;
 }
 
 // Query heads a key/value head, key/value heads, head size, heads and tokens of a tile: those that
@@ -198,7 +248,7 @@ static void attention_case(struct kt *t, const struct attention_case *c)
 // on the first path only, the small ones on every path.
 static const uint32_t shapes[][5] = {
     {1, 1, 8, 1, 1},  {1, 2, 32, 1, 2}, {3, 3, 64, 3, 1},  {1, 8, 8, 1, 6},   {3, 1, 32, 3, 2},
-    {3, 3, 64, 3, 2}, {8, 1, 64, 8, 1}, {1, 3, 128, 1, 4}, {4, 2, 128, 2, 2},
+    {3, 3, 64, 3, 4}, {8, 1, 64, 8, 1}, {1, 3, 128, 1, 8}, {4, 2, 128, 4, 2},
 };
 
 static void choose_shape(const struct kt *t, const uint32_t *s, struct attention_case *c)
@@ -234,6 +284,53 @@ static void check_attention(struct kt *t)
         }
 }
 
+// Contexts of several slices, shared by fewer workgroups than slices, as many, and more.
+static void check_slices(struct kt *t)
+{
+    static const uint32_t past[] = {511, 512, 1023, 1600}, groups[] = {1, 2, 3, 4, 7};
+    static const uint32_t small[][5] = {{1, 2, 32, 1, 1}, {2, 2, 8, 2, 1}, {3, 1, 64, 3, 1}};
+    bool first = t->gpu.texel && t->gpu.subgroups && !t->gpu.force_staging;
+    for (uint32_t i = 0; i < (first ? 60u : 20u); i++) {
+        struct attention_case c = {.kv_type = (i + i / 20) % KT_KV_TYPES,
+                                   .n_seqs = 2,
+                                   .past = {past[i % 4], past[(i + 1 + i / 4) % 4] - 400},
+                                   .n = {1, 1},
+                                   .n_groups = groups[i % 5]};
+        choose_shape(t, small[i / 20], &c);
+        attention_case(t, &c);
+    }
+    struct attention_case c = {.n_seqs = 1, .past = {506}, .n = {20}}; // tiles over the border
+    choose_shape(t, shapes[4], &c);
+    attention_case(t, &c);
+}
+
+// The same bits, whoever computes which slice, and in whatever tiles: two tokens at the border of
+// slices.
+static void check_same(struct kt *t)
+{
+    static const uint32_t groups[] = {1, 2, 3, 8};
+    for (uint32_t past = 1023; past < 1026; past++) {
+        uint64_t want = 0, rng = t->rng;
+        for (uint32_t i = 0; i < (t->gpu.subgroups ? 5u : 4u); i++) {
+            t->rng = rng;
+            uint64_t got =
+                attention_case(t, &(struct attention_case){.group = 3,
+                                                           .n_kv_heads = 1,
+                                                           .head_dim = 32,
+                                                           .heads = t->gpu.subgroups ? 3 : 1,
+                                                           .tile_tokens = i < 4 ? 1 : 2,
+                                                           .n_seqs = 1,
+                                                           .past = {past},
+                                                           .n = {2},
+                                                           .n_groups = groups[i % 4]});
+            if (i && got != want)
+                fail_msg("%s: behind %u: %s give other bits", t->name, past,
+                         i < 4 ? "more workgroups" : "larger tiles");
+            want = got;
+        }
+    }
+}
+
 // 70,007 positions: a loop over positions would pass Mesa 22.3's 65,535 iterations.
 static void check_long(struct kt *t)
 {
@@ -246,7 +343,8 @@ static void check_long(struct kt *t)
                                                    .kv_type = type,
                                                    .n_seqs = 1,
                                                    .past = {70006},
-                                                   .n = {1}});
+                                                   .n = {1},
+                                                   .n_groups = type % 2 ? 32 : 1});
 }
 
 #define EVERYWHERE(name)                                                                           \
@@ -256,11 +354,14 @@ static void check_long(struct kt *t)
         kt_everywhere(check_##name);                                                               \
     }
 EVERYWHERE(attention)
+EVERYWHERE(slices)
+EVERYWHERE(same)
 EVERYWHERE(long)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_attention),
+                                       cmocka_unit_test(test_slices), cmocka_unit_test(test_same),
                                        cmocka_unit_test(test_long)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,7 +47,7 @@ static void expect_token(const struct rope_case *c, const struct rope_run *r, ui
         expect_head(q, (size_t)t * 4 * p->q_stride + SKIP + h * c->head_dim,
                     row + SKIP + h * c->head_dim, angles, c->head_dim, 0, (double)p->q_scale);
     for (uint32_t h = 0; h < c->n_kv_heads; h++) {
-        size_t at = ((size_t)r->cells[t] * c->n_kv_heads + h) * p->kv_dim;
+        size_t at = kt_kv_row(r->cells[t], h, c->n_kv_heads) * p->kv_dim;
         expect_head(kv, at, row + 4 * p->k_offset + h * c->head_dim, angles, c->head_dim, 1, 1);
         expect_head(kv, p->v_base + at, row + 4 * p->v_offset + h * c->head_dim, angles,
                     c->head_dim, 2, 1);
@@ -58,7 +58,7 @@ static void setup_rope(struct kt *t, const struct rope_case *c, struct rope_run 
 {
     uint32_t nq = c->n_heads * c->head_dim, nk = c->n_kv_heads * c->head_dim;
     uint32_t kv_dim = (uint32_t)size_align(c->head_dim, 64);
-    r->n_cells = 40;
+    r->n_cells = 2 * KV_PAGE;
     r->push = (struct push_rope){.token_base = LEAD,
                                  .n_heads = c->n_heads,
                                  .n_kv_heads = c->n_kv_heads,
@@ -80,7 +80,7 @@ static void setup_rope(struct kt *t, const struct rope_case *c, struct rope_run 
     for (uint32_t i = 0; i < 4 * LEAD; i++)
         table[i] = POISON;
     for (uint32_t i = 0; i < c->n_tokens; i++) {
-        r->cells[i] = (i * 17 + 31) % r->n_cells; // 31, 8, 25, 2, 19: no order
+        r->cells[i] = (i * 17 + 31) % r->n_cells; // 31, 48, 1, 18, 35: no order, two pages
         memcpy(table + 4 * (LEAD + i), (uint32_t[]){POISON, r->cells[i], POISON, POISON}, 16);
         for (uint32_t k = 0; k < c->head_dim / 2; k++) {
             double angle = kt_uniform(t, 0, 7);

@@ -464,13 +464,43 @@ static void test_no_tiles(void **state)
     free(want);
 }
 
+// Ids alone are those of the largest logits, seen by the host or found on the device.
+static void test_greedy(void **state)
+{
+    (void)state;
+    struct tiny_model m = {.seed = 33, .n_kv_heads = 2};
+    struct gpu_limits staging = {.force_staging = true};
+    struct err e;
+    if (!tiny_model_write(&m, path, &e)) fail_msg("%s", e.msg);
+    for (int k = 0; k < 2; k++) {
+        struct engine *g;
+        struct engine_params p = {.model_path = path, .n_seqs = 2, .n_batch = 16};
+        if (!engine_open_limited(&p, k ? &staging : NULL, &g, &e)) fail_msg("%s", e.msg);
+        int32_t ids[40], got[41];
+        float *want = logits_for(g, 41);
+        uint32_t v = engine_info(g)->n_vocab;
+        for (int32_t i = 0; i < 40; i++)
+            ids[i] = (i * 37 + 11) % (int32_t)v;
+        struct engine_item items[] = {{0, ids, 40, LOGITS_ALL}, {1, ids + 7, 20, LOGITS_LAST}};
+        assert_true(engine_run(g, items, 2, want, &e));
+        for (uint32_t q = 0; q < 2; q++)
+            assert_true(engine_seq_truncate(g, q, 0, &e));
+        assert_true(engine_run_greedy(g, items, 2, got, &e));
+        for (uint32_t i = 0; i < 41; i++)
+            assert_int_equal(got[i], logits_largest(want + i * v, v));
+        free(want);
+        engine_close(g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits),     cmocka_unit_test(test_cancelled_pass),
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_smaller),
-        cmocka_unit_test(test_tiles),         cmocka_unit_test(test_damaged_tiles),
-        cmocka_unit_test(test_changed_model), cmocka_unit_test(test_no_tiles),
+        cmocka_unit_test(test_greedy),         cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_cancelled_pass), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_smaller),        cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_damaged_tiles),  cmocka_unit_test(test_changed_model),
+        cmocka_unit_test(test_no_tiles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
