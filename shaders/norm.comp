@@ -10,6 +10,8 @@
 //             the values as rounded
 //   WANT_I10  q in -511..511 in 11 words, then the block's scale
 //   WANT_F32  32 floats
+//   WANT_I8   q in -127..127, a byte each, then for each half of 16 its scale and the sum of its
+//             values as rounded: 3 texels. Only in the module with FORM_I8, which has a binding more
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -21,6 +23,7 @@ layout(constant_id = 1) const uint MODE = 0;
 layout(constant_id = 2) const bool WANT_I9 = false;
 layout(constant_id = 3) const bool WANT_I10 = false;
 layout(constant_id = 4) const bool WANT_F32 = false;
+layout(constant_id = 5) const bool WANT_I8 = false;
 
 const uint MODE_PLAIN = 0u, MODE_NORM = 1u, MODE_SWIGLU = 2u;
 
@@ -108,6 +111,30 @@ void write_i10(uint at, vec4 v[8])
     out_i10[at + 2u] = uvec4(c, floatBitsToUint(most / 511.0));
 }
 
+#ifdef FORM_I8
+layout(set = 0, binding = 6, std430) writeonly buffer i8_block { uvec4 out_i8[]; };
+
+uint pack8(vec4 q)
+{
+    uvec4 n = uvec4(ivec4(q)) & 255u;
+    return n.x | n.y << 8 | n.z << 16 | n.w << 24;
+}
+
+void write_i8(uint at, vec4 v[8])
+{
+    vec2 most = vec2(largest(v[0], v[1], v[2], v[3]), largest(v[4], v[5], v[6], v[7]));
+    vec2 k = vec2(to_integers(most.x, 127.0), to_integers(most.y, 127.0)), scale = most / 127.0;
+    [[unroll]] for (uint i = 0u; i < 8u; i++) v[i] = roundEven(v[i] * k[i / 4u]);
+    vec2 sum = vec2(dot(v[0] + v[1] + v[2] + v[3], vec4(1.0)),
+                    dot(v[4] + v[5] + v[6] + v[7], vec4(1.0)));
+    out_i8[at] = uvec4(pack8(v[0]), pack8(v[1]), pack8(v[2]), pack8(v[3]));
+    out_i8[at + 1u] = uvec4(pack8(v[4]), pack8(v[5]), pack8(v[6]), pack8(v[7]));
+    out_i8[at + 2u] = floatBitsToUint(vec4(scale, scale * sum));
+}
+#else
+void write_i8(uint at, vec4 v[8]) {}
+#endif
+
 void main()
 {
     uint row = gl_WorkGroupID.x;
@@ -124,6 +151,7 @@ void main()
         uint at = row * p.n_blocks + b;
         if (WANT_I9) write_i9(4u * at, v);
         if (WANT_I10) write_i10(3u * at, v);
+        if (WANT_I8) write_i8(3u * at, v);
         if (WANT_F32)
             [[unroll]] for (uint i = 0u; i < 8u; i++) out_f32[8u * at + i] = v[i];
     }
