@@ -3,7 +3,9 @@
 #include "base/cancel.h"
 #include "base/clock.h"
 #include "base/size.h"
+#include "engine/kernels/choose.h"
 #include "engine/model/embed.h"
+#include "engine/model/repack.h"
 #include "engine/tokenizer/tok.h"
 
 #include <stdio.h>
@@ -140,7 +142,7 @@ static bool allocate(struct engine *g, uint32_t k, struct err *e)
            weights_allocate(&t->weights, &t->gpu, e) &&
            lora_load(&t->gpu, &g->place.lora, &g->config, &t->weights, &t->lora, e) &&
            forward_create(&t->gpu, &g->config, &t->weights, &t->stream, &g->place.p, &g->pages,
-                          &t->forward, e);
+                          &t->choice, &t->forward, e);
 }
 
 static void release(struct engine *g)
@@ -294,6 +296,17 @@ static bool prepare(struct engine *g, const struct engine_params *p,
     return true;
 }
 
+// Before the model takes the memory that a measurement needs.
+static bool choose_kernels(struct engine *g, struct err *e)
+{
+    uint32_t formats = 0;
+    for (size_t i = 0; i < g->file.n_tensors; i++)
+        if (g->file.tensors[i].n_dims == 2) formats |= 1u << repack_format(g->file.tensors[i].type);
+    for (uint32_t k = 0; k < g->n_gpus; k++)
+        if (!kernels_choose(&g->stages[k].gpu, formats, &g->stages[k].choice, NULL, e)) return false;
+    return true;
+}
+
 static bool open_vocab(struct engine *g, const struct engine_params *p, struct err *e)
 {
     if (!vocab_load(&g->file, &g->vocab, e)) return false;
@@ -309,7 +322,8 @@ bool engine_open_limited(const struct engine_params *p, const struct gpu_limits 
     *out = NULL;
     struct engine *g = calloc(1, sizeof *g);
     if (!g) return err_nomem(e, "the engine", sizeof *g);
-    bool ok = prepare(g, p, limits, e) && open_vocab(g, p, e) && allocate_all(g, p, e) &&
+    bool ok = prepare(g, p, limits, e) && open_vocab(g, p, e) &&
+              choose_kernels(g, e) && allocate_all(g, p, e) &&
               alloc_host(g, e);
     if (ok && p->tile_cache) open_tiles(g);
     if (!ok || !load(g, p->progress, e)) {
