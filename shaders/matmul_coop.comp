@@ -43,17 +43,34 @@ shared uvec4 w_f16[ROWS * STRIDE];
 shared uvec4 x_f16[TOKENS * STRIDE];
 shared vec4 y_f32[GROUPS * M * N / 4u];
 
-void fetch_weights(uint first_tile, uint first_block)
+// Neighbours read neighbouring texels: lane i % 8, row i / 8 % 4, tile i / 32 % 2.
+uint row_of(uint i) { return i / 32u % 2u * TILE_ROWS + i % 8u * 4u + i / 8u % 4u; }
+
+#ifdef ROW_INTS
+void fetch_weights(uint first_tile, uint first_block) // 32 columns of a row at a time
 {
     for (uint i = gl_LocalInvocationID.x; i < ROWS * 2u; i += gl_WorkGroupSize.x) {
-        uint lane = i % 8u, row = i / 8u % 4u, tile = i / 32u % 2u, block = first_block + i / 64u;
+        uint tile = first_tile + i / 32u % 2u, block = first_block + i / 64u;
         uvec4 h[4] = uvec4[4](uvec4(0u), uvec4(0u), uvec4(0u), uvec4(0u));
-        if (first_tile + tile < p.n_tiles && block < p.n_blocks)
-            row_f16(((first_tile + tile) * p.n_blocks + block) * BLOCK_TEXELS + lane, row, h);
-        uint at = (tile * TILE_ROWS + 4u * lane + row) * STRIDE + i / 64u * 4u;
-        [[unroll]] for (uint k = 0u; k < 4u; k++) w_f16[at + k] = h[k];
+        if (tile < p.n_tiles && block < p.n_blocks)
+            row_f16((tile * p.n_blocks + block) * BLOCK_TEXELS + i % 8u, i / 8u % 4u, h);
+        [[unroll]] for (uint k = 0u; k < 4u; k++)
+            w_f16[row_of(i) * STRIDE + i / 64u * 4u + k] = h[k];
     }
 }
+#else
+void fetch_weights(uint first_tile, uint first_block) // 8 of them
+{
+    for (uint i = gl_LocalInvocationID.x; i < ROWS * 8u; i += gl_WorkGroupSize.x) {
+        uint tile = first_tile + i / 32u % 2u, part = i / 64u, block = first_block + part / 4u;
+        uvec4 h = uvec4(0u);
+        if (tile < p.n_tiles && block < p.n_blocks)
+            h = row_part((tile * p.n_blocks + block) * BLOCK_TEXELS + i % 8u, i / 8u % 4u,
+                         part % 4u);
+        w_f16[row_of(i) * STRIDE + part] = h;
+    }
+}
+#endif
 
 uvec2 to_f16(vec4 v)
 {
@@ -101,7 +118,7 @@ void main()
         fetch_weights(first_tile, b);
         fetch_acts(first_token, b);
         barrier();
-        [[unroll]] for (uint k = 0u; k < COLS; k += K) {
+        for (uint k = 0u; k < COLS; k += K) {
             coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB> x[TF];
             [[unroll]] for (uint t = 0u; t < TF; t++)
                 coopMatLoad(x[t], x_f16, (token0 + t * N) * STRIDE + k / 8u, STRIDE,

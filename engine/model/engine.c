@@ -40,14 +40,32 @@ void engine_describe_device(const struct gpu_caps *c, struct engine_device *d)
     memcpy(d->why_not, c->why_not, sizeof d->why_not);
 }
 
+const char *engine_feature_name(enum engine_feature f)
+{
+    static const char *const names[ENGINE_N_FEATURES] = {"texel", "subgroups", "fp16", "int-dot",
+                                                         "coopmat"};
+    return f < ENGINE_N_FEATURES ? names[f] : NULL;
+}
+
+// What was measured on it, without opening it.
+static void describe_kernels(const struct gpu_caps *c, struct engine_device *d)
+{
+    struct gpu g = {.caps = *c};
+    gpu_choose_features(&g, NULL);
+    d->measures = g.dot || (g.coop && KERNELS_HAVE_COOP);
+    if (d->measures) choose_describe(&g, d->kernels, sizeof d->kernels);
+}
+
 bool engine_devices(struct engine_device **out, size_t *n, struct err *e)
 {
     struct gpu_caps *caps;
     *out = NULL;
     if (!gpu_list(&caps, n, e)) return false;
     *out = calloc(*n, sizeof **out);
-    for (size_t i = 0; *out && i < *n; i++)
+    for (size_t i = 0; *out && i < *n; i++) {
         engine_describe_device(&caps[i], &(*out)[i]);
+        describe_kernels(&caps[i], &(*out)[i]);
+    }
     free(caps);
     return *out || err_nomem(e, "the device list", *n * sizeof **out);
 }
@@ -240,10 +258,26 @@ static bool allocate_all(struct engine *g, const struct engine_params *p, struct
     }
 }
 
+static struct gpu_limits limits_of(const struct engine_params *p, const struct gpu_limits *lowered)
+{
+    struct gpu_limits l = lowered ? *lowered : (struct gpu_limits){0};
+    if (p->tier_given) {
+        l.tier_given = true;
+        l.tier = p->tier;
+    }
+    l.force_ssbo |= p->disable >> ENGINE_TEXEL & 1;
+    l.no_subgroup |= p->disable >> ENGINE_SUBGROUPS & 1;
+    l.no_fp16 |= p->disable >> ENGINE_FP16 & 1;
+    l.no_dot |= p->disable >> ENGINE_INT_DOT & 1;
+    l.no_coopmat |= p->disable >> ENGINE_COOPMAT & 1;
+    return l;
+}
+
 // The devices of "A,B,...".
 static bool open_devices(struct engine *g, const struct engine_params *p,
                          const struct gpu_limits *limits, struct err *e)
 {
+    const struct gpu_limits l = limits_of(p, limits);
     char names[512], *rest = names;
     if (p->device && strlen(p->device) >= sizeof names)
         return err_set(e, ERR_ARG, "the list of devices is too long");
@@ -252,7 +286,7 @@ static bool open_devices(struct engine *g, const struct engine_params *p,
         char *name = p->device ? strsep(&rest, ",") : (rest = NULL);
         if (g->n_gpus == ENGINE_MAX_DEVICES)
             return err_set(e, ERR_ARG, "--device names more than %d devices", ENGINE_MAX_DEVICES);
-        if (!gpu_create(name, p->validate, limits, &g->stages[g->n_gpus].gpu, e)) return false;
+        if (!gpu_create(name, p->validate, &l, &g->stages[g->n_gpus].gpu, e)) return false;
         g->place.stage[g->n_gpus].gpu = &g->stages[g->n_gpus].gpu;
         g->n_gpus++;
     }

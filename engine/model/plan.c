@@ -34,6 +34,8 @@ static struct gpu gpu_of(const struct engine_device *d)
                              .unified = d->unified}};
     memcpy(g.caps.name, d->name, sizeof g.caps.name);
     g.texel = gpu_texel(&g.caps);
+    g.dot = d->tier >= 2;
+    g.coop = d->tier >= 3;
     return g;
 }
 

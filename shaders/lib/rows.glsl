@@ -1,5 +1,6 @@
 // One row of a tile's block for kernels that want a row apart from its neighbours: 32 integers as
-// bytes, four columns a word (ROW_INTS), or 32 values as f16, two a word. The byte pictures are those
+// bytes, four columns a word (ROW_INTS), or 32 values as f16, two a word; of formats that are not
+// integers eight values at a time (row_part: columns 8k..8k+7). The byte pictures are those
 // of formats/*.glsl; `at` is the first texel of tile and block plus the row's lane, `row` is 0 to 3.
 //
 //   w = d[h] * n + m[h] for half h of 16 columns; ROW_MIN tells that m is not zero
@@ -137,22 +138,15 @@ uvec4 eight(uvec4 w)
     return w;
 #endif
 }
-void row_f16(uint at, uint row, out uvec4 h[4])
-{
-    [[unroll]] for (uint k = 0u; k < 4u; k++)
-        h[k] = eight(LOAD4(weights, at + 8u * (4u * k + row)));
-}
+uvec4 row_part(uint at, uint row, uint k) { return eight(LOAD4(weights, at + 8u * (4u * k + row))); }
 
 #elif defined(FORMAT_F32)
 #define BLOCK_TEXELS 256
-void row_f16(uint at, uint row, out uvec4 h[4])
+uvec4 row_part(uint at, uint row, uint k)
 {
-    [[unroll]] for (uint k = 0u; k < 4u; k++) {
-        vec4 v = clamp(LOADF4(weights, at + 8u * (8u * k + row)), -65504.0, 65504.0);
-        vec4 w = clamp(LOADF4(weights, at + 8u * (8u * k + 4u + row)), -65504.0, 65504.0);
-        h[k] = uvec4(packHalf2x16(v.xy), packHalf2x16(v.zw), packHalf2x16(w.xy),
-                     packHalf2x16(w.zw));
-    }
+    vec4 v = clamp(LOADF4(weights, at + 8u * (8u * k + row)), -65504.0, 65504.0);
+    vec4 w = clamp(LOADF4(weights, at + 8u * (8u * k + 4u + row)), -65504.0, 65504.0);
+    return uvec4(packHalf2x16(v.xy), packHalf2x16(v.zw), packHalf2x16(w.xy), packHalf2x16(w.zw));
 }
 #endif
 
