@@ -150,11 +150,13 @@ static bool can(const struct kt *t, enum quant_type type, size_t n_tokens, enum 
     return matmul_can(&t->gpu, repack_format(type), matmul_class((uint32_t)n_tokens), w);
 }
 
-// What f16 holds: KT_MIXED and KT_SPIKE go beyond it.
+// KT_MIXED and KT_SPIKE go beyond what f16 holds. norm makes no integers of KT_TINY (its scales would be
+// subnormal, which a device may flush to zero).
 static enum kt_pattern pattern(enum matmul_way w, size_t k)
 {
-    static const enum kt_pattern small[] = {KT_RANDOM, KT_ZERO, KT_TINY, KT_EQUAL};
-    return w == WAY_COOP ? small[k % 4] : (enum kt_pattern)(k % KT_N_PATTERNS);
+    static const enum kt_pattern dot[] = {KT_RANDOM, KT_MIXED, KT_ZERO, KT_SPIKE, KT_EQUAL};
+    static const enum kt_pattern coop[] = {KT_RANDOM, KT_ZERO, KT_TINY, KT_EQUAL};
+    return w == WAY_COOP ? coop[k % 4] : dot[k % 5];
 }
 
 static void check_sizes(struct kt *t)
