@@ -139,6 +139,28 @@ static void test_same_bits(void **state)
     check_type(QUANT_F16, true);
 }
 
+// With the kernels of the highest tier the same: sizes exact, bits the same however it is placed.
+static void test_tiers(void **state)
+{
+    (void)state;
+    const struct gpu_limits staging = {.force_staging = true}, pieces = {.max_matrix = 65536};
+    for (uint32_t tier = 2; tier <= ENGINE_MAX_TIER; tier++) {
+        struct engine_params p = {.tier_given = true, .tier = tier};
+        write_model(QUANT_Q4_0, false);
+        struct engine *g = open_with(p, NULL);
+        float *want = logits_of(g);
+        engine_close(g);
+        same(open_with(p, &staging), want, "a higher tier, staging");
+        same(open_with(p, &pieces), want, "a higher tier, pieces");
+        p.device = "0,0";
+        same(open_with(p, NULL), want, "a higher tier, two devices");
+        p.device = NULL;
+        p.max_bytes[0] = budget_for(1, 1);
+        same(open_with(p, NULL), want, "a higher tier, streamed");
+        free(want);
+    }
+}
+
 // A pass that ends early leaves the streaming thread somewhere; the next one starts over.
 static void test_cancelled_pass(void **state)
 {
@@ -467,7 +489,7 @@ static void test_no_tiles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits),     cmocka_unit_test(test_cancelled_pass),
+        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_tiers),     cmocka_unit_test(test_cancelled_pass),
         cmocka_unit_test(test_refused),       cmocka_unit_test(test_smaller),
         cmocka_unit_test(test_tiles),         cmocka_unit_test(test_damaged_tiles),
         cmocka_unit_test(test_changed_model), cmocka_unit_test(test_no_tiles),
