@@ -200,8 +200,8 @@ struct engine_params {
     uint32_t n_batch;    // most tokens computed at once; 0: 512. Lowered to what fits
     const struct engine_lora *loras; // [n_loras] summed; read during engine_open only
     uint32_t n_loras;
-    bool tier_given;     // kernels of tiers up to `tier`, the highest that the device can run, also on a
-    uint32_t tier;       // software device; else each device's fastest, by a measurement that is kept
+    bool tier_given;     // take kernels of tiers up to `tier`, the highest that the device can run;
+    uint32_t tier;       // else each device's fastest, by a measurement that is kept
     uint32_t disable;    // features to do without
     bool tile_cache;     // keep repacked weights on disk: model/tile_cache.h
     bool validate;       // Khronos validation layer; any message fails the call that caused it

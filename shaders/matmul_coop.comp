@@ -1,14 +1,15 @@
-// y[t, r] (+)= sum over c of w[r, c] * x[t, c] for many tokens, by cooperative matrices: f16 weights
-// and activations, f32 sums. A workgroup is four subgroups and makes 64 rows (two tiles) times 64
-// tokens, two blocks of 32 columns at a time: both operands become f16 in shared memory, whatever
-// the weights' format, and each subgroup multiplies its 32 rows by its 32 tokens.
+// y[t, r] (+)= sum over c of w[r, c] * x[t, c] for many tokens, by cooperative matrices: f16
+// weights and activations, f32 sums. A workgroup is four subgroups and makes 64 rows (two tiles)
+// times 64 tokens, two blocks of 32 columns at a time: both operands become f16 in shared memory,
+// whatever the weights' format, and each subgroup multiplies its 32 rows by its 32 tokens.
 //
-// The device says which matrices it has (M rows, N tokens, K columns): M and N divide 32, K divides 64. With
-// 16x16x16 a subgroup reads 2 + 2 matrices for 4 products: 1 KB of shared memory for 16,384
-// multiplications, 128 bytes and 2,048 multiplications a clock each on Ampere: the two are level. Rows of shared
-// memory are 72 values apart: 36 banks, so that eight rows of 16 bytes touch 32 different ones.
-// Shared memory is 18 KB of operands and 1 KB a subgroup (of 16x16) for results: 22 KB, which every
-// device with cooperative matrices has; 4 workgroups, 16 subgroups, on a multiprocessor of 100 KB.
+// The device says which matrices it has (M rows, N tokens, K columns): M and N divide 32, K divides
+// 64. With 16x16x16 a subgroup reads 2 + 2 matrices for 4 products: 1 KB of shared memory for
+// 16,384 multiplications, 128 bytes and 2,048 multiplications a clock each on Ampere: the two are
+// level. Rows of shared memory are 72 values apart: 36 banks, so that eight rows of 16 bytes touch
+// 32 different ones. Shared memory is 18 KB of operands and 1 KB a subgroup (of 16x16) for results:
+// 22 KB, which every device with cooperative matrices has; 4 workgroups, 16 subgroups, on a
+// multiprocessor of 100 KB.
 //
 // Rounding: weights and activations to f16, 2^-11 of each; activations beyond 65,504 are clamped.
 #version 450

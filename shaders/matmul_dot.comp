@@ -6,11 +6,11 @@
 // Why 16 slices, 128 lanes. A matvec is done when the weights have been read, if enough of them are
 // asked for at any time: a GPU of 760 GB/s with 0.5 us latency needs 380 KB under way. A lane of q4
 // has 5 texels under way, 80 bytes, a workgroup 10 KB. 4,096 rows are 128 workgroups, 1.3 MB; with
-// one lane group a tile and all columns in turn, as matmul.comp has it for 8 lanes, it would be 82 KB
-// and a fifth of the bandwidth at best. At 128 lanes the 18 blocks of a small model (576 columns) still
-// give every slice one, and a workgroup is two or four subgroups: schedulers place many of them.
-// Arithmetic for q4: 160 operations to spread nibbles, 32 dots and 40 for scales a lane and 80 bytes, 3 a
-// byte; GPUs have 10 to 20 operations a byte of bandwidth.
+// one lane group a tile and all columns in turn, as matmul.comp has it for 8 lanes, it would be 82
+// KB and a fifth of the bandwidth at best. At 128 lanes the 18 blocks of a small model (576
+// columns) still give every slice one, and a workgroup is two or four subgroups: schedulers place
+// many of them. Arithmetic for q4: 160 operations to spread nibbles, 32 dots and 40 for scales a
+// lane and 80 bytes, 3 a byte; GPUs have 10 to 20 operations a byte of bandwidth.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require

@@ -1,13 +1,13 @@
-// y[t, r] (+)= sum over c of w[r, c] * x[t, c] for many tokens, by integer dot products. A workgroup
-// of 128 makes 64 rows (two tiles) times 64 tokens, two blocks of 32 columns at a time, through shared
-// memory: bytes of the weights [column word][row], activations [half][token].
+// y[t, r] (+)= sum over c of w[r, c] * x[t, c] for many tokens, by integer dot products. A
+// workgroup of 128 makes 64 rows (two tiles) times 64 tokens, two blocks of 32 columns at a time,
+// through shared memory: bytes of the weights [column word][row], activations [half][token].
 //
-// An invocation makes 4 rows of 8 tokens. For a half of 16 columns it reads 4 + 8 uvec4 of shared memory
-// for 128 dots: at 128 bytes and 64 dots a clock each (Ampere, RDNA2 alike) 1.5 clocks a subgroup's
-// reads stand against 2 of its dots. Weights are spread to bytes once for 64 tokens. Shared memory
-// is 12 KB: under the 16 KB that Vulkan promises, and 8 workgroups, 32 subgroups of 32, on a
-// multiprocessor of 100 KB. 32 f32 sums, 16 words of weights and what is in flight take 70 to 90 registers,
-// which 65,536 of them give to 5 or 6 such workgroups.
+// An invocation makes 4 rows of 8 tokens. For a half of 16 columns it reads 4 + 8 uvec4 of shared
+// memory for 128 dots: at 128 bytes and 64 dots a clock each (Ampere, RDNA2 alike) 1.5 clocks a
+// subgroup's reads stand against 2 of its dots. Weights are spread to bytes once for 64 tokens.
+// Shared memory is 12 KB: under the 16 KB that Vulkan promises, and 8 workgroups, 32 subgroups of
+// 32, on a multiprocessor of 100 KB. 32 f32 sums, 16 words of weights and what is in flight take 70
+// to 90 registers, which 65,536 of them give to 5 or 6 such workgroups.
 //
 // An integer sum becomes f32 without a conversion, which GPUs make at a quarter of the rate: sums
 // start at the bits of 1.5 * 2^23, to which up to 2^22 can be added either way, and here it is at

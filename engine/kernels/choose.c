@@ -49,8 +49,8 @@ static bool way_of(const char *name, unsigned char *out)
 // An entry counts only whole, and with ways that the device has.
 static void read_entry(const struct gpu *gpu, const cJSON *formats, uint32_t f, struct entry *x)
 {
-    const cJSON *o = cJSON_GetObjectItemCaseSensitive(
-        formats, weight_layout((enum weight_format)f)->name);
+    const cJSON *o =
+        cJSON_GetObjectItemCaseSensitive(formats, weight_layout((enum weight_format)f)->name);
     x->known = cJSON_IsObject(o);
     for (uint32_t c = 0; x->known && c < N_CLASSES; c++) {
         const cJSON *of = cJSON_GetObjectItemCaseSensitive(o, class_names[c]);

@@ -1,5 +1,5 @@
-// Which way of multiplying (kernels.h) a device takes for each weight format and class of numbers of
-// tokens:
+// Which way of multiplying (kernels.h) a device takes for each weight format and class of numbers
+// of tokens:
 //
 //   a tier was forced    the highest way that the device can, up to it; nothing is measured
 //   no way but one       that one; so it is on software devices
@@ -17,9 +17,9 @@ struct choose_report {
     uint32_t n_cached, n_measured;
 };
 
-// formats: bit 1 << format. report may be NULL. A measurement that memory does not allow, or a cache
-// that cannot be written, is no error: the plain way is taken, or the choice lasts for this run.
-// An error is a lost device.
+// formats: bit 1 << format. report may be NULL. A measurement that memory does not allow, or a
+// cache that cannot be written, is no error: the plain way is taken, or the choice lasts for this
+// run. An error is a lost device.
 bool kernels_choose(struct gpu *gpu, uint32_t formats, struct kernel_choice *out,
                     struct choose_report *report, struct err *e);
 

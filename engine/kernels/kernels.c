@@ -44,7 +44,8 @@ const struct weight_layout *weight_layout(enum weight_format f)
 
 uint32_t act_texels(enum act_form a)
 {
-    static const uint32_t texels[N_ACT_FORMS] = {[ACT_I9] = 4, [ACT_I10] = 3, [ACT_F32] = 8, [ACT_I8] = 3};
+    static const uint32_t texels[N_ACT_FORMS] = {
+        [ACT_I9] = 4, [ACT_I10] = 3, [ACT_F32] = 8, [ACT_I8] = 3};
     return texels[a];
 }
 
@@ -194,9 +195,9 @@ bool kernels_matmul_way(struct kernels *k, enum weight_format f, enum matmul_way
 bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,
                   const struct gpu_pipeline **out, struct err *e)
 {
-    uint32_t spec[] = {k->row_lanes,         mode,
-                       want >> ACT_I9 & 1,   want >> ACT_I10 & 1,
-                       want >> ACT_F32 & 1,  want >> ACT_I8 & 1};
+    uint32_t spec[] = {k->row_lanes,        mode,
+                       want >> ACT_I9 & 1,  want >> ACT_I10 & 1,
+                       want >> ACT_F32 & 1, want >> ACT_I8 & 1};
     assert(k->gpu->dot || !spec[5]);
     if (k->gpu->dot) return get(k, KERNEL_norm_i8, spec, 6, out, e);
     return get(k, KERNEL_norm, spec, 5, out, e);

@@ -1,6 +1,6 @@
-// Times the ways of multiplying on the device, on a matrix of 1,024 rows and 4,096 columns (a sixteenth
-// of a layer's largest in an 8B model), and compares their results: a driver that computes wrongly
-// loses its kernel here, not a user an answer.
+// Times the ways of multiplying on the device, on a matrix of 1,024 rows and 4,096 columns (a
+// sixteenth of a layer's largest in an 8B model), and compares their results: a driver that
+// computes wrongly loses its kernel here, not a user an answer.
 #include "base/clock.h"
 #include "engine/kernels/choose.h"
 
@@ -10,9 +10,9 @@
 
 enum { ROWS = 1024, COLS = 4096, TILES = ROWS / TILE_ROWS, BLOCKS = COLS / BLOCK_COLS, MOST = 64 };
 
-// Activations in bytes of a scale for 16 values are off by 0.4 % (rms: 1/127 of the largest, which is
-// 1.6 times the rms, over the root of 12), so are sums of their products with random weights; the
-// plain way's 0.2 % and f16's 0.05 % come to that. A wrong kernel is off by 100 %.
+// Activations in bytes of a scale for 16 values are off by 0.4 % (rms: 1/127 of the largest, which
+// is 1.6 times the rms, over the root of 12), so are sums of their products with random weights;
+// the plain way's 0.2 % and f16's 0.05 % come to that. A wrong kernel is off by 100 %.
 #define WRONG 0.02
 
 struct bench {
@@ -47,8 +47,8 @@ static uint32_t integer_texels(enum weight_format f)
     return n[f];
 }
 
-// Scales and plain weights: halves of sign, 0x3c and seven bits: 1 to 1.12 as f16, 2^-7 and a bit more
-// as bf16 and f32.
+// Scales and plain weights: halves of sign, 0x3c and seven bits: 1 to 1.12 as f16, 2^-7 and a bit
+// more as bf16 and f32.
 static bool fill_weights(void *ctx, void *dst, uint64_t begin, uint64_t end, struct err *e)
 {
     const struct bench *b = ctx;
@@ -164,8 +164,8 @@ static bool time_way(struct bench *b, enum matmul_class c, enum matmul_way w, do
     VkDescriptorSet set;
     uint32_t groups[3], n = tokens[c];
     double once, each, best = INFINITY;
-    struct push_matmul push = {.n_tiles = TILES, .n_blocks = BLOCKS, .n_tokens = n,
-                               .y_stride = ROWS / 4};
+    struct push_matmul push = {
+        .n_tiles = TILES, .n_blocks = BLOCKS, .n_tokens = n, .y_stride = ROWS / 4};
     const struct gpu_buf *bufs[] = {&b->weights, &b->acts[matmul_act(b->f, w)], &b->y, &b->y};
     float *y = w == WAY_PLAIN ? b->plain : b->got;
     size_t n_y = (size_t)n * ROWS;

@@ -337,7 +337,8 @@ static bool choose_kernels(struct engine *g, struct err *e)
     for (size_t i = 0; i < g->file.n_tensors; i++)
         if (g->file.tensors[i].n_dims == 2) formats |= 1u << repack_format(g->file.tensors[i].type);
     for (uint32_t k = 0; k < g->n_gpus; k++)
-        if (!kernels_choose(&g->stages[k].gpu, formats, &g->stages[k].choice, NULL, e)) return false;
+        if (!kernels_choose(&g->stages[k].gpu, formats, &g->stages[k].choice, NULL, e))
+            return false;
     return true;
 }
 
@@ -356,9 +357,8 @@ bool engine_open_limited(const struct engine_params *p, const struct gpu_limits 
     *out = NULL;
     struct engine *g = calloc(1, sizeof *g);
     if (!g) return err_nomem(e, "the engine", sizeof *g);
-    bool ok = prepare(g, p, limits, e) && open_vocab(g, p, e) &&
-              choose_kernels(g, e) && allocate_all(g, p, e) &&
-              alloc_host(g, e);
+    bool ok = prepare(g, p, limits, e) && open_vocab(g, p, e) && choose_kernels(g, e) &&
+              allocate_all(g, p, e) && alloc_host(g, e);
     if (ok && p->tile_cache) open_tiles(g);
     if (!ok || !load(g, p->progress, e)) {
         engine_close(g);

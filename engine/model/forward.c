@@ -26,7 +26,8 @@ static uint32_t forms(const struct forward *f, const struct matrix_group *g, uin
     if (f->n_classes == 1) return g->want;
     uint32_t want = g->lora ? 1u << ACT_F32 : 0;
     for (uint32_t i = 0; i < g->n; i++)
-        want |= 1u << matmul_act(g->m[i].format, kernels_way(&f->kernels, g->m[i].format, n_tokens));
+        want |=
+            1u << matmul_act(g->m[i].format, kernels_way(&f->kernels, g->m[i].format, n_tokens));
     return want;
 }
 

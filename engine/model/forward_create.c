@@ -65,7 +65,7 @@ void forward_scratch(const struct gpu *gpu, const struct config *c, const struct
     uint64_t acts = size_max(n, FORWARD_MAX_ROWS);
     // Whatever way is chosen later: a plan is exact without a measurement.
     if (gpu->dot && want & (1u << ACT_I9 | 1u << ACT_I10)) want |= 1u << ACT_I8;
-    if (gpu->coop) want |= 1u << ACT_F32;
+    if (gpu->coop && KERNELS_HAVE_COOP) want |= 1u << ACT_F32;
     for (uint32_t a = 0; a < N_ACT_FORMS; a++)
         bytes[SCRATCH_ACT + a] = want >> a & 1 ? acts * blocks * act_texels(a) * 16 : 16;
     if (!gpu->dot) bytes[SCRATCH_ACT + ACT_I8] = 0; // norm has no binding for it there

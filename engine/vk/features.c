@@ -98,8 +98,8 @@ static bool shape_fits(const VkCooperativeMatrixPropertiesKHR *p)
 {
     return p->AType == FLOAT16 && p->BType == FLOAT16 && p->CType == FLOAT32 &&
            p->ResultType == FLOAT32 && p->scope == SCOPE_SUBGROUP && !p->saturatingAccumulation &&
-           p->MSize >= 4 && p->NSize && p->KSize >= 8 && 32 % p->MSize == 0 &&
-           32 % p->NSize == 0 && 64 % p->KSize == 0;
+           p->MSize >= 4 && p->NSize && p->KSize >= 8 && 32 % p->MSize == 0 && 32 % p->NSize == 0 &&
+           64 % p->KSize == 0;
 }
 
 // The largest such shape.
@@ -166,7 +166,8 @@ void gpu_choose_features(struct gpu *g, const struct gpu_limits *l)
     // norm writes a form of activations more for them
     bool room = c->max_storage_buffers >= (g->texel ? 4 : 7);
     g->dot = room && !l->no_dot &&
-             (g->forced ? l->tier >= 2 && c->int8_dot : gpu && (c->int8_dot_fast || (l->as_gpu && c->int8_dot)));
+             (g->forced ? l->tier >= 2 && c->int8_dot
+                        : gpu && (c->int8_dot_fast || (l->as_gpu && c->int8_dot)));
     g->coop = !l->no_coopmat && !l->no_fp16 && c->coopmat && (g->forced ? l->tier >= 3 : gpu);
 }
 

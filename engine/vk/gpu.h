@@ -70,8 +70,8 @@ struct gpu { // fields are read-only outside engine/vk
     struct gpu_caps caps;
     bool texel; // kernels read through texel buffers
     bool force_staging, subgroups;
-    bool dot, coop; // kernels may use integer dot products, cooperative matrices
-    bool forced;    // by gpu_limits.tier: the highest tier is used, nothing is measured
+    bool dot, coop;      // kernels may use integer dot products, cooperative matrices
+    bool forced;         // by gpu_limits.tier: the highest tier is used, nothing is measured
     uint64_t max_matrix; // bytes of weights that a kernel can see at once
     uint64_t max_bytes;  // of gpu_limits
     double max_work;     // multiplications that make a submission of about 0.1 s

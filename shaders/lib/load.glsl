@@ -1,6 +1,6 @@
 // The one way kernels read: 16 bytes at index i of a read-only buffer. Texel buffers by default
-// (branch-free on lavapipe, 15 times faster there than storage buffers on Mesa 22.3.6);
-// LOAD_SSBO where a device's texel buffers are too small. READ_ONLY_BUFFER: no other binding is the same
+// (branch-free on lavapipe, 15 times faster there than storage buffers on Mesa 22.3.6); LOAD_SSBO
+// where a device's texel buffers are too small. READ_ONLY_BUFFER: no other binding is the same
 // memory, so that what was read once need not be read again.
 #ifdef LOAD_SSBO
 #define READ_BUFFER(slot, name)                                                                    \

@@ -1,7 +1,7 @@
 // One row of a tile's block for kernels that want a row apart from its neighbours: 32 integers as
 // bytes, four columns a word (ROW_INTS), or 32 values as f16, two a word; of formats that are not
-// integers eight values at a time (row_part: columns 8k..8k+7). The byte pictures are those
-// of formats/*.glsl; `at` is the first texel of tile and block plus the row's lane, `row` is 0 to 3.
+// integers eight values at a time (row_part: columns 8k..8k+7). The byte pictures are those of
+// formats/*.glsl; `at` is the first texel of tile and block plus the row's lane, `row` is 0 to 3.
 //
 //   w = d[h] * n + m[h] for half h of 16 columns; ROW_MIN tells that m is not zero
 //
@@ -138,7 +138,10 @@ uvec4 eight(uvec4 w)
     return w;
 #endif
 }
-uvec4 row_part(uint at, uint row, uint k) { return eight(LOAD4(weights, at + 8u * (4u * k + row))); }
+uvec4 row_part(uint at, uint row, uint k)
+{
+    return eight(LOAD4(weights, at + 8u * (4u * k + row)));
+}
 
 #elif defined(FORMAT_F32)
 #define BLOCK_TEXELS 256

@@ -254,8 +254,9 @@ int main(int argc, char **argv)
     compile_attention(KV_F16);
     compile_attention(KV_Q8_0);
     if (g->dot) printf("integer dot; ");
-    if (g->coop) printf("cooperative matrices of %u x %u x %u; ", g->caps.coop[0], g->caps.coop[1],
-                        g->caps.coop[2]);
+    if (g->coop)
+        printf("cooperative matrices of %u x %u x %u; ", g->caps.coop[0], g->caps.coop[1],
+               g->caps.coop[2]);
     printf("%s: %u pipelines in %.1f s (longest %.1f s: %s), %u failed", g->caps.name, tally.n,
            tally.seconds, tally.longest, tally.slowest, tally.failed);
     if (tally.statistics) printf(", %u spill, at most %u VGPRs", tally.spilling, tally.vgprs);

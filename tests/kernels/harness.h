@@ -32,8 +32,8 @@ struct kt { // one device on one path
 // validation layer where it is installed. No device: the test is skipped.
 void kt_everywhere(void (*check)(struct kt *t));
 
-// The same with the kernels of every tier that the device has, in the paths texel and ssbo. No device
-// that has any: skipped.
+// The same with the kernels of every tier that the device has, in the paths texel and ssbo. No
+// device that has any: skipped.
 void kt_tiers(void (*check)(struct kt *t));
 
 double kt_uniform(struct kt *t, double lo, double hi);

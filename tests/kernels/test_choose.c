@@ -1,5 +1,5 @@
-// Which kernels a device chooses: by tier, by measurement, from the file that keeps them. A software
-// device measures when told to act as a GPU.
+// Which kernels a device chooses: by tier, by measurement, from the file that keeps them. A
+// software device measures when told to act as a GPU.
 #include "base/file.h"
 #include "base/json.h"
 #include "engine/kernels/choose.h"

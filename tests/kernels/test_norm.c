@@ -75,7 +75,8 @@ static void check_record(struct kt *t, const char *what, enum act_form form, con
         total += x[i];
         abs_total += fabs(x[i]);
     }
-    if (form != ACT_I8 && (got[10] >> 20 || got[0] >> 30)) fail_msg("%s: %s: unused bits are set", t->name, what);
+    if (form != ACT_I8 && (got[10] >> 20 || got[0] >> 30))
+        fail_msg("%s: %s: unused bits are set", t->name, what);
     if (form == ACT_I10) return;
     // Integer sums are exact; scale * sum twice and one addition round.
     if (!(fabs(sum - total) <= 4 * 0x1p-24 * abs_total + 0x1p-120))
@@ -168,8 +169,7 @@ static void norm_case(struct kt *t, const struct norm_case *c)
     struct err e;
     if (!kernels_norm(&t->k, c->mode, c->want, &p, &e)) fail_msg("%s", e.msg);
     kt_run(t, p, (const struct kt_buf *[]){&src, &gain, &tb, &out[0], &out[1], &out[2], &out[3]},
-           &push,
-           (uint32_t)c->n_rows, 1);
+           &push, (uint32_t)c->n_rows, 1);
     for (uint32_t f = 0; f < N_ACT_FORMS; f++) {
         check_form(t, c, &r, (enum act_form)f, &out[f]);
         kt_free(t, &out[f]);
@@ -245,7 +245,10 @@ static void test_records(void **state)
         ref_act_encode((enum act_form)f, v, record);
         ref_act_decode((enum act_form)f, record, x, &sum);
         for (int i = 0; i < 32; i++)
-            assert_true(fabs(x[i] - v[i]) <= (f == ACT_F32 ? 0 : f == ACT_I8 ? 2.60 : f == ACT_I9 ? 1.30 : 0.65));
+            assert_true(fabs(x[i] - v[i]) <= (f == ACT_F32  ? 0
+                                              : f == ACT_I8 ? 2.60
+                                              : f == ACT_I9 ? 1.30
+                                                            : 0.65));
     }
 }
 

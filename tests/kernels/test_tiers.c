@@ -44,13 +44,14 @@ static struct kt_buf make_acts(struct kt *t, const struct tier_case *c, enum act
     return b;
 }
 
-// WAY_DOT. Integer sums are exact. A half of 16 columns adds four rounded terms at most, each a product of three; then
-// one addition a block and one a slice of the workgroup: a chain of n_blocks + 16 slices + 12, each
-// 2^-24 of what was added so far.
+// WAY_DOT. Integer sums are exact. A half of 16 columns adds four rounded terms at most, each a
+// product of three; then one addition a block and one a slice of the workgroup: a chain of n_blocks
+// + 16 slices + 12, each 2^-24 of what was added so far.
 //
-// WAY_COOP. d n + m rounds twice, 2^-24 of |d n| + |m| each. To f16, which Vulkan may round towards zero: weights by 2^-10 of
-// |w|, activations of |x|, both by 2^-24 among the subnormals. The sum, in whatever order, rounds once
-// a column (and once a block more), by 2^-23 where it truncates, as matrix units may.
+// WAY_COOP. d n + m rounds twice, 2^-24 of |d n| + |m| each. To f16, which Vulkan may round towards
+// zero: weights by 2^-10 of |w|, activations of |x|, both by 2^-24 among the subnormals. The sum,
+// in whatever order, rounds once a column (and once a block more), by 2^-23 where it truncates, as
+// matrix units may.
 static double tolerance(const struct tier_case *c, const struct kt_weights *w, const double *x,
                         size_t row, double residual)
 {
@@ -106,7 +107,8 @@ static void dispatch(struct kt *t, const struct tier_case *c, const struct tier_
                                .y_stride = (uint32_t)r->stride / 4,
                                .y_offset = (uint32_t)r->offset / 4,
                                .add = c->add};
-    if (!kernels_matmul_way(&t->k, r->w.format, c->way, push.n_tiles, push.n_tokens, &p, groups, &e))
+    if (!kernels_matmul_way(&t->k, r->w.format, c->way, push.n_tiles, push.n_tokens, &p, groups,
+                            &e))
         fail_msg("%s", e.msg);
     kt_run(t, p, (const struct kt_buf *[]){&r->w.tiles, acts, y, y}, &push, groups[0], groups[1]);
 }
@@ -150,8 +152,8 @@ static bool can(const struct kt *t, enum quant_type type, size_t n_tokens, enum 
     return matmul_can(&t->gpu, repack_format(type), matmul_class((uint32_t)n_tokens), w);
 }
 
-// KT_MIXED and KT_SPIKE go beyond what f16 holds. norm makes no integers of KT_TINY (its scales would be
-// subnormal, which a device may flush to zero).
+// KT_MIXED and KT_SPIKE go beyond what f16 holds. norm makes no integers of KT_TINY (its scales
+// would be subnormal, which a device may flush to zero).
 static enum kt_pattern pattern(enum matmul_way w, size_t k)
 {
     static const enum kt_pattern dot[] = {KT_RANDOM, KT_MIXED, KT_ZERO, KT_SPIKE, KT_EQUAL};
@@ -168,8 +170,12 @@ static void check_sizes(struct kt *t)
         for (size_t i = 0; i < N_TYPES; i++)
             for (size_t k = 0; k < 12; k++) {
                 size_t n = quant_info(all_types[i])->block == 256 ? 256 * (k % 3 + 1) : cols[k % 3];
-                struct tier_case c = {(enum matmul_way)w, all_types[i], rows[k % 4],
-                                      n,                  tokens[k % 6], k % 5 == 2,
+                struct tier_case c = {(enum matmul_way)w,
+                                      all_types[i],
+                                      rows[k % 4],
+                                      n,
+                                      tokens[k % 6],
+                                      k % 5 == 2,
                                       pattern((enum matmul_way)w, k + i)};
                 if (!can(t, c.type, c.n_tokens, c.way)) continue;
                 n_run[w]++;

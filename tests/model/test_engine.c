@@ -111,14 +111,12 @@ static void test_tiers(void **state)
     for (uint32_t tier = 0; tier <= ENGINE_MAX_TIER; tier++)
         for (uint32_t i = 0; i < 12; i++) {
             struct tiny_model m = models[i % 4];
-            struct engine_params p = {.kv = ENGINE_KV_F32,
-                                      .n_batch = batches[i / 4],
-                                      .tier_given = true,
-                                      .tier = tier};
+            struct engine_params p = {
+                .kv = ENGINE_KV_F32, .n_batch = batches[i / 4], .tier_given = true, .tier = tier};
             double r = worst_with(m, p, KV_F32, 40);
             if (!(r <= limits[tier][i % 4]))
-                fail_msg("tier %u, %s, %u at once: rms_rel %g", tier,
-                         quant_info(m.type)->name, p.n_batch, r);
+                fail_msg("tier %u, %s, %u at once: rms_rel %g", tier, quant_info(m.type)->name,
+                         p.n_batch, r);
         }
 }
 
@@ -371,11 +369,11 @@ static void test_shift_angles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reference),
-                                       cmocka_unit_test(test_tiers), cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_f16_cache), cmocka_unit_test(test_quantised_cache),
-        cmocka_unit_test(test_cuts),      cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_angles),    cmocka_unit_test(test_shift_angles),
+        cmocka_unit_test(test_reference),       cmocka_unit_test(test_tiers),
+        cmocka_unit_test(test_shapes),          cmocka_unit_test(test_f16_cache),
+        cmocka_unit_test(test_quantised_cache), cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_errors),          cmocka_unit_test(test_angles),
+        cmocka_unit_test(test_shift_angles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

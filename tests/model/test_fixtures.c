@@ -84,11 +84,11 @@ static void test_models(void **state)
     assert_int_equal(failed, 0);
 }
 
-// The kernels of higher tiers. Integer dot products have activations of 8 bits, as llama.cpp has, but a
-// scale for 16 of them instead of 32, which makes steps 0.85 times as large. The errors of one
-// position's logits spread by 15 to 20 % by chance: two such spreads beside the 0.85 are 1.25 times its error. F16 and F32
-// files, whose limits are those of exact weights, may round to f16 in cooperative matrices
-// (tests/model/test_engine.c: 0.7 %).
+// The kernels of higher tiers. Integer dot products have activations of 8 bits, as llama.cpp has,
+// but a scale for 16 of them instead of 32, which makes steps 0.85 times as large. The errors of
+// one position's logits spread by 15 to 20 % by chance: two such spreads beside the 0.85 are 1.25
+// times its error. F16 and F32 files, whose limits are those of exact weights, may round to f16 in
+// cooperative matrices (tests/model/test_engine.c: 0.7 %).
 static void test_tiers(void **state)
 {
     (void)state;
@@ -97,9 +97,9 @@ static void test_tiers(void **state)
     for (const cJSON *o = peers->child; o; o = o->next) {
         double limit = json_number_or(o, "rms_rel", 0);
         for (uint32_t tier = 2; tier <= ENGINE_MAX_TIER; tier++) {
-            double r = fixture_error(o->string, (struct engine_params){.kv = ENGINE_KV_F32,
-                                                                       .tier_given = true,
-                                                                       .tier = tier});
+            double r = fixture_error(
+                o->string,
+                (struct engine_params){.kv = ENGINE_KV_F32, .tier_given = true, .tier = tier});
             bool ok = r <= fmax(1.25 * limit, tier == 3 ? 7e-3 : 1e-4);
             print_message("%-22s tier %u %.6f  limit %.6f%s\n", o->string, tier, r, limit,
                           ok ? "" : "  FAILED");

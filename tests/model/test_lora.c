@@ -330,8 +330,8 @@ static void test_quantised(void **state)
     check("Q4_0", measure(&m, &a, 1), 0.036);
 }
 
-// Kernels of higher tiers read other forms of activations; the adapters still need theirs. Limits of
-// test_engine.c's test_tiers.
+// Kernels of higher tiers read other forms of activations; the adapters still need theirs. Limits
+// of test_engine.c's test_tiers.
 static void test_tiers(void **state)
 {
     (void)state;
@@ -605,12 +605,12 @@ static void test_inspect(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_targets),  cmocka_unit_test(test_several),
-        cmocka_unit_test(test_apart),    cmocka_unit_test(test_quantised),
-        cmocka_unit_test(test_zero),     cmocka_unit_test(test_tiers),
-            cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_engine_refuses),
-        cmocka_unit_test(test_inspect),  cmocka_unit_test(test_rank),
+        cmocka_unit_test(test_targets),        cmocka_unit_test(test_several),
+        cmocka_unit_test(test_apart),          cmocka_unit_test(test_quantised),
+        cmocka_unit_test(test_zero),           cmocka_unit_test(test_tiers),
+        cmocka_unit_test(test_refused),        cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_engine_refuses), cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_rank),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

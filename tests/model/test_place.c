@@ -2,6 +2,7 @@
 // bit however a model is placed: resident, streamed, split over devices, cut into pieces, through
 // staging, and whether its tiles come from the tile cache, which survives whatever befalls its
 // file.
+#include "engine/kernels/choose.h"
 #include "engine/model/engine_internal.h"
 #include "tests/model/common.h"
 #include "base/file.h"
@@ -486,13 +487,39 @@ static void test_no_tiles(void **state)
     free(want);
 }
 
+// ---------------------------------------------------------------------------- chosen kernels
+
+// A device that measures does so once: the second time the same kernels compute the same bits.
+static void test_chosen(void **state)
+{
+    (void)state;
+    const struct gpu_limits as_gpu = {.as_gpu = true};
+    char kept[4096];
+    struct err e;
+    clear_tiles();
+    write_model(QUANT_Q8_0, false);
+    struct engine *g = open_with((struct engine_params){0}, &as_gpu);
+    const struct stage *s = &g->stages[0];
+    assert_true(choose_path(&s->gpu, kept, sizeof kept, &e));
+    assert_int_equal(file_exists(kept), s->gpu.dot || (s->gpu.coop && KERNELS_HAVE_COOP));
+    struct kernel_choice choice = s->choice;
+    float *want = logits_of(g);
+    engine_close(g);
+    g = open_with((struct engine_params){0}, &as_gpu);
+    assert_memory_equal(&g->stages[0].choice, &choice, sizeof choice);
+    same(g, want, "chosen before");
+    free(want);
+    if (!file_remove_tree(getenv("XDG_CACHE_HOME"), &e)) fail_msg("%s", e.msg);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_tiers),     cmocka_unit_test(test_cancelled_pass),
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_smaller),
-        cmocka_unit_test(test_tiles),         cmocka_unit_test(test_damaged_tiles),
-        cmocka_unit_test(test_changed_model), cmocka_unit_test(test_no_tiles),
+        cmocka_unit_test(test_same_bits),      cmocka_unit_test(test_tiers),
+        cmocka_unit_test(test_cancelled_pass), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_smaller),        cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_damaged_tiles),  cmocka_unit_test(test_changed_model),
+        cmocka_unit_test(test_no_tiles),       cmocka_unit_test(test_chosen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
