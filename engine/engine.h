@@ -129,7 +129,7 @@ struct engine_device {
     bool usable;
     char why_not[160];            // set when not usable
     bool measures;                // kernels are chosen by measurement there
-    char kernels[256];            // those kept: "q4 dot dot coop, ...": one, few and many tokens
+    char kernels[256];            // those kept: "q4 split dot coop, ...": one, few and many tokens
 };
 // Every Vulkan device, each once (same deviceUUID counted once). Caller frees *out.
 // No Vulkan at all is ERR_DEVICE with a sentence that names the packages.

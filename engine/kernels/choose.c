@@ -117,13 +117,16 @@ static void cache_write(const struct gpu *gpu, const char *path, const struct ca
 
 // ---------------------------------------------------------------------------------- the choice
 
-// The plain way is the more exact one: another must be worth 5 %.
+// Split computes as plain does; the others are less exact: they must be worth 5 %.
 static enum matmul_way fastest(const double us[N_WAYS])
 {
-    enum matmul_way best = WAY_PLAIN;
-    for (uint32_t w = WAY_PLAIN + 1; w < N_WAYS; w++)
-        if (!isnan(us[w]) && us[w] < us[best] * (best == WAY_PLAIN ? 0.95 : 1))
+    enum matmul_way best = us[WAY_SPLIT] < us[WAY_PLAIN] ? WAY_SPLIT : WAY_PLAIN; // false for NaN
+    double limit = 0.95 * us[best];
+    for (uint32_t w = WAY_DOT; w < N_WAYS; w++)
+        if (us[w] < limit) {
             best = (enum matmul_way)w;
+            limit = us[w];
+        }
     return best;
 }
 
@@ -165,6 +168,7 @@ bool kernels_choose(struct gpu *gpu, uint32_t formats, struct kernel_choice *out
 {
     char path[4096];
     struct cache cache = {0};
+    struct err own;
     struct choose_report none, *r = report ? report : &none;
     struct err ignored;
     *r = (struct choose_report){0};
@@ -173,7 +177,7 @@ bool kernels_choose(struct gpu *gpu, uint32_t formats, struct kernel_choice *out
         force(gpu, out);
         return true;
     }
-    if (!gpu->dot && !gpu->coop) return true;
+    if (!gpu->split && !gpu->dot && !gpu->coop) return true;
     bool kept = choose_path(gpu, path, sizeof path, &ignored);
     if (kept) cache_read(gpu, path, &cache);
     for (uint32_t f = 0; f < N_WEIGHT_FORMATS; f++) {
@@ -181,10 +185,10 @@ bool kernels_choose(struct gpu *gpu, uint32_t formats, struct kernel_choice *out
         if (!(formats >> f & 1) || !several_ways(gpu, f)) continue;
         if (x->known)
             r->n_cached++;
-        else if (measure(gpu, f, x, e))
+        else if (measure(gpu, f, x, &own))
             r->n_measured++;
-        else if (e->code == ERR_DEVICE)
-            return err_prefix(e, "measuring kernels (--tier 1 goes without)");
+        else if (own.code == ERR_DEVICE)
+            return err_set(e, ERR_DEVICE, "measuring kernels (--tier 0 goes without): %s", own.msg);
         memcpy(out->way[f], x->way, sizeof x->way);
     }
     if (kept && r->n_measured) cache_write(gpu, path, &cache);

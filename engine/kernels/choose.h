@@ -25,7 +25,7 @@ bool kernels_choose(struct gpu *gpu, uint32_t formats, struct kernel_choice *out
 
 // The file that keeps a device's choices, $XDG_CACHE_HOME/lectern/kernels-UUID-OFFERS.json.
 bool choose_path(const struct gpu *gpu, char *out, size_t out_size, struct err *e);
-// What it says, as "q4 dot dot coop, q8 ...", ways for one, few and many tokens; "" without it.
+// What it says, as "q4 split dot coop, q8 ...", ways for one, few and many tokens; "" without it.
 void choose_describe(const struct gpu *gpu, char *out, size_t out_size);
 
 // measure.c: microseconds of each way that the device has for f and c, NaN where it has none, or

@@ -11,7 +11,7 @@
 KERNEL_LIST(KERNEL_SYMBOLS)
 #undef KERNEL_SYMBOLS
 
-enum { DOT_LANES = 128 }; // of matmul_dot.comp, which says why
+enum { SPLIT_LANES = 128 }; // of matmul_split.comp and matmul_dot.comp, which says why
 
 struct kernel_info {
     const char *name;
@@ -51,7 +51,7 @@ uint32_t act_texels(enum act_form a)
 
 const char *matmul_way_name(enum matmul_way w)
 {
-    static const char *const names[N_WAYS] = {"plain", "dot", "coop"};
+    static const char *const names[N_WAYS] = {"plain", "split", "dot", "coop"};
     return names[w];
 }
 
@@ -62,6 +62,7 @@ enum matmul_class matmul_class(uint32_t n_tokens)
 
 bool matmul_can(const struct gpu *gpu, enum weight_format f, enum matmul_class c, enum matmul_way w)
 {
+    if (w == WAY_SPLIT) return gpu->split && c != CLASS_MANY;
     if (w == WAY_DOT) return gpu->dot && f <= WEIGHT_Q8;
     if (w == WAY_COOP) return gpu->coop && KERNELS_HAVE_COOP && c == CLASS_MANY;
     return true;
@@ -146,6 +147,17 @@ bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
     return get(k, KERNEL_matmul_q2 + (enum kernel)f, spec, 2, out, e);
 }
 
+// first: the kernel of WEIGHT_Q2.
+static bool get_split(struct kernels *k, enum kernel first, enum weight_format f, uint32_t n_tiles,
+                      uint32_t n_tokens, const struct gpu_pipeline **out, uint32_t groups[3],
+                      struct err *e)
+{
+    uint32_t spec[] = {SPLIT_LANES, n_tokens == 1 ? 1 : 4};
+    groups[0] = n_tiles;
+    groups[1] = (uint32_t)size_div_up(n_tokens, spec[1]);
+    return get(k, first + (enum kernel)f, spec, 2, out, e);
+}
+
 static bool get_dot(struct kernels *k, enum weight_format f, uint32_t n_tiles, uint32_t n_tokens,
                     const struct gpu_pipeline **out, uint32_t groups[3], struct err *e)
 {
@@ -154,10 +166,7 @@ static bool get_dot(struct kernels *k, enum weight_format f, uint32_t n_tiles, u
         groups[1] = (uint32_t)size_div_up(n_tokens, 64);
         return get(k, KERNEL_matmul_dot_tile_q2 + (enum kernel)f, NULL, 0, out, e);
     }
-    uint32_t spec[] = {DOT_LANES, n_tokens == 1 ? 1 : 4};
-    groups[0] = n_tiles;
-    groups[1] = (uint32_t)size_div_up(n_tokens, spec[1]);
-    return get(k, KERNEL_matmul_dot_q2 + (enum kernel)f, spec, 2, out, e);
+    return get_split(k, KERNEL_matmul_dot_q2, f, n_tiles, n_tokens, out, groups, e);
 }
 
 #ifdef LECTERN_COOP
@@ -184,6 +193,8 @@ bool kernels_matmul_way(struct kernels *k, enum weight_format f, enum matmul_way
                         uint32_t groups[3], struct err *e)
 {
     groups[2] = 1;
+    if (w == WAY_SPLIT)
+        return get_split(k, KERNEL_matmul_split_q2, f, n_tiles, n_tokens, out, groups, e);
     if (w == WAY_DOT) return get_dot(k, f, n_tiles, n_tokens, out, groups, e);
     if (w == WAY_COOP) return get_coop(k, f, n_tiles, n_tokens, out, groups, e);
     uint32_t nt = n_tokens == 1 ? 1 : 4;

@@ -38,12 +38,13 @@ struct weight_layout {
 const struct weight_layout *weight_layout(enum weight_format f);
 uint32_t act_texels(enum act_form a); // 16-byte texels a token and block of 32 columns
 
-// Ways to multiply: matmul.comp, which every device runs; matmul_dot*.comp; matmul_coop.comp.
-enum matmul_way { WAY_PLAIN, WAY_DOT, WAY_COOP, N_WAYS };
+// Ways to multiply: matmul.comp, which every device runs; matmul_split.comp, the same for GPUs and
+// few tokens; matmul_dot*.comp; matmul_coop.comp.
+enum matmul_way { WAY_PLAIN, WAY_SPLIT, WAY_DOT, WAY_COOP, N_WAYS };
 // Numbers of tokens that may want different ways: 1; up to 15; more.
 enum matmul_class { CLASS_ONE, CLASS_FEW, CLASS_MANY, N_CLASSES };
 enum { MANY_TOKENS = 16 };
-const char *matmul_way_name(enum matmul_way w); // "plain", "dot", "coop"
+const char *matmul_way_name(enum matmul_way w); // "plain", "split", "dot", "coop"
 enum matmul_class matmul_class(uint32_t n_tokens);
 // Whether the device has a kernel for this.
 bool matmul_can(const struct gpu *gpu, enum weight_format f, enum matmul_class c,
@@ -56,7 +57,7 @@ struct kernel_choice { // choose.h makes one; zeros: WAY_PLAIN everywhere
 
 enum norm_mode { NORM_PLAIN, NORM_RMS, NORM_SWIGLU };
 
-enum { KERNEL_MAX_SPEC = 6, KERNELS_MAX = 96 };
+enum { KERNEL_MAX_SPEC = 6, KERNELS_MAX = 128 };
 
 struct kernels {
     struct gpu *gpu;     // borrowed

@@ -30,6 +30,15 @@ enum { KERNELS_HAVE_COOP = 0 };
     X(matmul_f16, 3, 1, push_matmul)                                                               \
     X(matmul_bf16, 3, 1, push_matmul)                                                              \
     X(matmul_f32, 3, 1, push_matmul)                                                               \
+    X(matmul_split_q2, 3, 1, push_matmul)                                                          \
+    X(matmul_split_q3, 3, 1, push_matmul)                                                          \
+    X(matmul_split_q4, 3, 1, push_matmul)                                                          \
+    X(matmul_split_q5, 3, 1, push_matmul)                                                          \
+    X(matmul_split_q6, 3, 1, push_matmul)                                                          \
+    X(matmul_split_q8, 3, 1, push_matmul)                                                          \
+    X(matmul_split_f16, 3, 1, push_matmul)                                                         \
+    X(matmul_split_bf16, 3, 1, push_matmul)                                                        \
+    X(matmul_split_f32, 3, 1, push_matmul)                                                         \
     X(matmul_dot_q2, 3, 1, push_matmul)                                                            \
     X(matmul_dot_q3, 3, 1, push_matmul)                                                            \
     X(matmul_dot_q4, 3, 1, push_matmul)                                                            \

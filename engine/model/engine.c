@@ -52,7 +52,7 @@ static void describe_kernels(const struct gpu_caps *c, struct engine_device *d)
 {
     struct gpu g = {.caps = *c};
     gpu_choose_features(&g, NULL);
-    d->measures = g.dot || (g.coop && KERNELS_HAVE_COOP);
+    d->measures = g.split || g.dot || (g.coop && KERNELS_HAVE_COOP);
     if (d->measures) choose_describe(&g, d->kernels, sizeof d->kernels);
 }
 

@@ -259,7 +259,7 @@ bool forward_create(struct gpu *gpu, const struct config *c, const struct weight
     *out = (struct forward){.gpu = gpu, .config = c, .weights = w, .stream = stream, .p = *p};
     kernels_init(&out->kernels, gpu);
     out->kernels.choice = *choice;
-    out->n_classes = gpu->dot || gpu->coop ? N_CLASSES : 1;
+    out->n_classes = gpu->split || gpu->dot || gpu->coop ? N_CLASSES : 1;
     out->q_scale = (float)(1 / sqrt((double)c->head_dim));
     forward_tile(gpu, c->head_dim, c->n_heads / c->n_kv_heads, &out->group_heads,
                  &out->tile_tokens);

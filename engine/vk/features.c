@@ -163,6 +163,7 @@ void gpu_choose_features(struct gpu *g, const struct gpu_limits *l)
     g->forced = l->tier_given;
     g->texel = gpu_texel(c) && !l->force_ssbo;
     g->subgroups = c->subgroup_shuffle && !l->no_subgroup && !(g->forced && l->tier < 1);
+    g->split = g->forced ? l->tier >= (gpu ? 1u : 2u) : gpu;
     // norm writes a form of activations more for them
     bool room = c->max_storage_buffers >= (g->texel ? 4 : 7);
     g->dot = room && !l->no_dot &&

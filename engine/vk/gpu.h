@@ -70,6 +70,7 @@ struct gpu { // fields are read-only outside engine/vk
     struct gpu_caps caps;
     bool texel; // kernels read through texel buffers
     bool force_staging, subgroups;
+    bool split;          // kernels may be those that suit GPUs
     bool dot, coop;      // kernels may use integer dot products, cooperative matrices
     bool forced;         // by gpu_limits.tier: the highest tier is used, nothing is measured
     uint64_t max_matrix; // bytes of weights that a kernel can see at once

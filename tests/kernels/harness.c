@@ -62,7 +62,6 @@ void kt_tiers(void (*check)(struct kt *t))
     for (size_t i = 0; i < n; i++)
         for (int ssbo = 0; caps[i].usable && ssbo < 2; ssbo++) {
             struct gpu_limits limits = {.force_ssbo = ssbo, .tier_given = true, .tier = 3};
-            if (!caps[i].int8_dot && !caps[i].coopmat) continue;
             on_device((uint32_t)i, ssbo ? "tier 3, ssbo" : "tier 3", &limits, check);
             used++;
         }

@@ -54,9 +54,11 @@ static void test_tiers(void **state)
         if (!open_gpu(&gpu, &(struct gpu_limits){.tier_given = true, .tier = tier})) skip();
         struct choose_report r = choose(&gpu, Q8 | F32, &k);
         bool coop = tier == 3 && gpu.caps.coopmat && KERNELS_HAVE_COOP;
-        int dot = tier >= 2 ? WAY_DOT : WAY_PLAIN;
-        expect_ways(&k, WEIGHT_Q8, dot, dot, coop ? WAY_COOP : dot);
-        expect_ways(&k, WEIGHT_F32, WAY_PLAIN, WAY_PLAIN, coop ? WAY_COOP : WAY_PLAIN);
+        bool cpu = !strcmp(gpu.caps.type, "cpu");
+        int split = tier >= (cpu ? 2 : 1) ? WAY_SPLIT : WAY_PLAIN;
+        expect_ways(&k, WEIGHT_F32, split, split, coop ? WAY_COOP : WAY_PLAIN);
+        int few = tier >= 2 ? WAY_DOT : split, many = tier >= 2 ? WAY_DOT : WAY_PLAIN;
+        expect_ways(&k, WEIGHT_Q8, few, few, coop ? WAY_COOP : many);
         assert_int_equal(gpu.subgroups, tier >= 1 && gpu.caps.subgroup_shuffle);
         assert_int_equal(r.n_measured + r.n_cached, 0);
         assert_false(kept(&gpu, path));
@@ -72,7 +74,7 @@ static void test_hidden(void **state)
     (void)state;
     if (!open_gpu(&gpu, &l)) skip();
     choose(&gpu, Q8, &k);
-    expect_ways(&k, WEIGHT_Q8, WAY_PLAIN, WAY_PLAIN, WAY_PLAIN);
+    expect_ways(&k, WEIGHT_Q8, WAY_SPLIT, WAY_SPLIT, WAY_PLAIN);
     gpu_destroy(&gpu);
     l = (struct gpu_limits){.tier_given = true, .tier = 3, .no_fp16 = true};
     assert_true(open_gpu(&gpu, &l));
@@ -139,7 +141,7 @@ static void test_file(void **state)
     (void)state;
     if (!open_gpu(&gpu, &(struct gpu_limits){.as_gpu = true, .no_coopmat = true})) skip();
     assert_false(kept(&gpu, path));
-    struct choose_report r = choose(&gpu, Q8 | F32, &k); // f32 has one way only
+    struct choose_report r = choose(&gpu, Q8, &k);
     assert_int_equal(r.n_measured, 1);
     assert_true(kept(&gpu, path));
     r = choose(&gpu, Q8, &again);

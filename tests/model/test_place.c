@@ -501,7 +501,7 @@ static void test_chosen(void **state)
     struct engine *g = open_with((struct engine_params){0}, &as_gpu);
     const struct stage *s = &g->stages[0];
     assert_true(choose_path(&s->gpu, kept, sizeof kept, &e));
-    assert_int_equal(file_exists(kept), s->gpu.dot || (s->gpu.coop && KERNELS_HAVE_COOP));
+    assert_int_equal(file_exists(kept), s->gpu.split);
     struct kernel_choice choice = s->choice;
     float *want = logits_of(g);
     engine_close(g);
