@@ -67,6 +67,7 @@ static void print_device(const struct engine_device *d)
     printf("    offers   subgroups of %u%s%s%s, %u KiB shared memory\n", d->subgroup_size,
            d->fp16 ? ", fp16" : "", d->int8_dot ? ", int8 dot" : "",
            d->coopmat ? ", cooperative matrix" : "", d->shared_bytes / 1024);
+    if (d->measures) printf("    kernels  %s\n", *d->kernels ? d->kernels : "not measured yet");
 }
 
 static bool print_json(cJSON *json, struct err *e)

@@ -59,6 +59,26 @@ static bool max_vram(struct app_engine *a, const char *arg, struct err *e)
     return true;
 }
 
+static bool disable(struct app_engine *a, const char *arg, struct err *e)
+{
+    for (const char *p = arg; p;) {
+        const char *comma = strchr(p, ','), *name;
+        size_t size = comma ? (size_t)(comma - p) : strlen(p);
+        uint32_t f = 0;
+        while ((name = engine_feature_name((enum engine_feature)f)) &&
+               (strlen(name) != size || strncmp(p, name, size) != 0))
+            f++;
+        if (!name)
+            return err_set(e, ERR_ARG,
+                           "--disable is texel, subgroups, fp16, int-dot or coopmat, or several "
+                           "with commas between, not '%s'",
+                           arg);
+        a->p.disable |= 1u << f;
+        p = comma ? comma + 1 : NULL;
+    }
+    return true;
+}
+
 static bool set_plan(struct app_engine *a, const char *arg, struct err *e)
 {
     a->plan = arg ? PLAN_JSON : PLAN_TABLE;
@@ -109,6 +129,10 @@ bool app_engine_option(struct app_engine *a, int c, const char *arg, struct err 
     case OPT_VALIDATE: a->p.validate = true; return true;
     case OPT_QUIET: a->progress.enabled = a->pass.enabled = false; return true;
     case OPT_TILE_CACHE: a->p.tile_cache = true; return true;
+    case OPT_TIER:
+        a->p.tier_given = true;
+        return app_parse_u32("--tier", arg, 0, ENGINE_MAX_TIER, &a->p.tier, e);
+    case OPT_DISABLE: return disable(a, arg, e);
     case OPT_LORA: return add_lora(a, arg, e);
     case OPT_MAX_VRAM: return max_vram(a, arg, e);
     case OPT_PLAN: return set_plan(a, arg, e);

@@ -18,6 +18,8 @@ enum { // beyond every character
     OPT_MAX_VRAM,
     OPT_PLAN,
     OPT_TILE_CACHE,
+    OPT_TIER,
+    OPT_DISABLE,
     OPT_GREEDY,
     OPT_TEMP,
     OPT_TOP_K,
@@ -37,6 +39,8 @@ enum { // beyond every character
         {"max-vram", required_argument, NULL, OPT_MAX_VRAM},                                       \
         {"plan", optional_argument, NULL, OPT_PLAN},                                               \
         {"tile-cache", no_argument, NULL, OPT_TILE_CACHE},                                         \
+        {"tier", required_argument, NULL, OPT_TIER},                                               \
+        {"disable", required_argument, NULL, OPT_DISABLE},                                         \
     {                                                                                              \
         "help", no_argument, NULL, 'h'                                                             \
     }
@@ -54,6 +58,10 @@ enum { // beyond every character
     "  --lora FILE[:S] LoRA adapter (GGUF) with scale S (default 1); may be repeated\n"            \
     "  --tile-cache    keep weights on disk as the device wants them: loads and\n"                 \
     "                  streams faster, takes about as much disk as the model\n"                    \
+    "  --tier N        kernels of tiers up to N, 0 to 3, without measuring which is\n"             \
+    "                  fastest: 1 subgroups, 2 integer dot, 3 cooperative matrices\n"              \
+    "  --disable F     do without a feature of the device: texel, subgroups, fp16,\n"              \
+    "                  int-dot or coopmat; F,F,... for several\n"                                  \
     "  --validate      Khronos validation layer on; any message is a failure\n"                    \
     "  --quiet         no progress on standard error\n"
 

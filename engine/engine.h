@@ -128,6 +128,8 @@ struct engine_device {
     bool fp16, int8_dot, coopmat; // what the driver offers, whether used or not
     bool usable;
     char why_not[160];            // set when not usable
+    bool measures;                // kernels are chosen by measurement there
+    char kernels[256];            // those kept: "q4 split dot coop, ...": one, few and many tokens
 };
 // Every Vulkan device, each once (same deviceUUID counted once). Caller frees *out.
 // No Vulkan at all is ERR_DEVICE with a sentence that names the packages.
@@ -143,6 +145,18 @@ enum engine_kv { ENGINE_KV_F16, ENGINE_KV_F32, ENGINE_KV_Q8_0, ENGINE_KV_Q4_0, E
 const char *engine_kv_name(enum engine_kv kv); // "f16"; NULL beyond the last
 
 enum { ENGINE_MAX_DEVICES = 8 };
+
+// What a device may have, and kernels do without: bits 1 << feature of engine_params.disable.
+enum engine_feature {
+    ENGINE_TEXEL,     // reads through texel buffers instead of storage buffers
+    ENGINE_SUBGROUPS, // shuffles in attention
+    ENGINE_FP16,      // arithmetic with 16 bits
+    ENGINE_INT_DOT,   // integer dot products
+    ENGINE_COOPMAT,   // cooperative matrices
+    ENGINE_N_FEATURES
+};
+const char *engine_feature_name(enum engine_feature f); // "texel" ...; NULL beyond the last
+enum { ENGINE_MAX_TIER = 3 };
 
 struct engine_device_plan { // what a device gets
     struct engine_device device;
@@ -186,6 +200,9 @@ struct engine_params {
     uint32_t n_batch;    // most tokens computed at once; 0: 512. Lowered to what fits
     const struct engine_lora *loras; // [n_loras] summed; read during engine_open only
     uint32_t n_loras;
+    bool tier_given;     // take kernels of tiers up to `tier`, the highest that the device can run;
+    uint32_t tier;       // else each device's fastest, by a measurement that is kept
+    uint32_t disable;    // features to do without
     bool tile_cache;     // keep repacked weights on disk: model/tile_cache.h
     bool validate;       // Khronos validation layer; any message fails the call that caused it
     struct progress *progress; // of engine_open, may be NULL

@@ -4,8 +4,9 @@
 //   v = x / sqrt(mean(x^2) + eps) * g      MODE_NORM
 //   v = silu(x) * u                        MODE_SWIGLU, silu(x) = x / (1 + exp(-x))
 //
-// then every form that a consumer wants, 4, 4 or 8 texels a block of 32 columns: WANT_I9 and
-// WANT_I10 (lib/records.glsl), WANT_F32.
+// then every form that a consumer wants, 4, 4, 8 or 3 texels a block of 32 columns: WANT_I9, WANT_I10
+// and WANT_I8 (lib/records.glsl), WANT_F32. I8 is only in the module with FORM_I8, which has a
+// binding more.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -17,6 +18,7 @@ layout(constant_id = 1) const uint MODE = 0;
 layout(constant_id = 2) const bool WANT_I9 = false;
 layout(constant_id = 3) const bool WANT_I10 = false;
 layout(constant_id = 4) const bool WANT_F32 = false;
+layout(constant_id = 5) const bool WANT_I8 = false;
 
 const uint MODE_PLAIN = 0u, MODE_NORM = 1u, MODE_SWIGLU = 2u;
 
@@ -28,6 +30,9 @@ layout(set = 0, binding = 4, std430) writeonly buffer i10_block { uvec4 out_i10[
 layout(set = 0, binding = 5, std430) writeonly buffer f32_block { vec4 out_f32[]; };
 layout(push_constant) uniform push_block { push_norm p; };
 
+#ifdef FORM_I8
+layout(set = 0, binding = 6, std430) writeonly buffer i8_block { uvec4 out_i8[]; };
+#endif
 #include "lib/records.glsl"
 
 shared float partial[gl_WorkGroupSize.x];
@@ -68,6 +73,7 @@ void main()
         uint at = row * p.n_blocks + b;
         if (WANT_I9) write_i9(4u * at, v);
         if (WANT_I10) write_i10(4u * at, v);
+        if (WANT_I8) write_i8(3u * at, v);
         if (WANT_F32)
             [[unroll]] for (uint i = 0u; i < 8u; i++) out_f32[8u * at + i] = v[i];
     } while ((b += gl_WorkGroupSize.x) < p.n_blocks);

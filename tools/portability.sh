@@ -20,13 +20,13 @@ EOT
 }
 
 fetch=yes software=yes only=''
-tests=(test_norm test_rope test_attention test_matmul test_engine
+tests=(test_norm test_rope test_attention test_matmul test_tiers test_choose test_engine
     test_kv test_place test_lora test_fixtures test_shapes)
 while [ $# -gt 0 ]; do
     case $1 in
     --no-fetch) fetch=no ;;
     --no-software) software=no ;;
-    --quick) tests=(test_norm test_rope test_attention test_matmul test_engine) ;;
+    --quick) tests=(test_norm test_rope test_attention test_matmul test_tiers test_choose test_engine) ;;
     --only) shift; only=${1:?--only needs a word} ;;
     -h | --help) usage; exit 0 ;;
     *) echo "portability.sh: there is no option '$1'" >&2; usage >&2; exit 2 ;;
@@ -150,13 +150,15 @@ compile() { # compile NAME VARIABLE=VALUE...
 
 step "build"
 [ -f build/build.ninja ] || cmake -S . -B build -G Ninja -DLECTERN_TESTS=ON >/dev/null
-ninja -C build lectern test_vendors compile_kernels "${tests[@]}" | tail -n 1
+ninja -C build lectern test_vendors compile_kernels time_ways "${tests[@]}" | tail -n 1
 
 unset LECTERN_DEVICES # which each run sets as it needs
 limit_s=${LECTERN_LIMIT_S:-1800} # a test; software drivers on a busy machine take minutes
 devices=$(build/lectern devices --json 2>/dev/null | grep -c '"index"' || true)
 for ((i = 0; i < devices; i++)); do
     run "device-$i" "LECTERN_DEVICES=$i"
+    # which kernels a GPU would choose, and by how much
+    LECTERN_DEVICES=$i build/time_ways 2>&1 | sed 's/^/    /' || true
 done
 
 if [ $software = yes ]; then
@@ -175,7 +177,7 @@ if [ $software = yes ]; then
                 "LD_LIBRARY_PATH=$drivers/mesa25" LP_NATIVE_VECTOR_WIDTH=$bits
     done
     all=("${tests[@]}")
-    tests=(test_norm test_rope test_attention test_matmul test_engine test_fixtures) # the others take
+    tests=(test_norm test_rope test_attention test_matmul test_tiers test_choose test_engine test_fixtures) # the others take
     [ ! -f "$drivers/swiftshader/icd.json" ] || # five minutes and more there
         run swiftshader "VK_ICD_FILENAMES=$drivers/swiftshader/icd.json"
     tests=("${all[@]}")

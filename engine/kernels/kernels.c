@@ -18,6 +18,8 @@ KERNEL_LIST(KERNEL_SYMBOLS)
 TEXEL_KERNEL_LIST(KERNEL_SYMBOLS)
 #undef KERNEL_SYMBOLS
 
+enum { SPLIT_LANES = 128 }; // of matmul_split.comp and matmul_dot.comp, which says why
+
 struct kernel_info {
     const char *name;
     uint32_t n_reads, n_writes, push_bytes;
@@ -58,8 +60,48 @@ const struct weight_layout *weight_layout(enum weight_format f)
 
 uint32_t act_texels(enum act_form a)
 {
-    static const uint32_t texels[N_ACT_FORMS] = {[ACT_I9] = 4, [ACT_I10] = 4, [ACT_F32] = 8};
+    static const uint32_t texels[N_ACT_FORMS] = {
+        [ACT_I9] = 4, [ACT_I10] = 4, [ACT_F32] = 8, [ACT_I8] = 3};
     return texels[a];
+}
+
+const char *matmul_way_name(enum matmul_way w)
+{
+    static const char *const names[N_WAYS] = {"plain", "split", "dot", "coop"};
+    return names[w];
+}
+
+enum matmul_class matmul_class(uint32_t n_tokens)
+{
+    return n_tokens == 1 ? CLASS_ONE : n_tokens < MANY_TOKENS ? CLASS_FEW : CLASS_MANY;
+}
+
+bool matmul_can(const struct gpu *gpu, enum weight_format f, enum matmul_class c, enum matmul_way w)
+{
+    if (w == WAY_SPLIT) return gpu->split && c != CLASS_MANY;
+    if (w == WAY_DOT) return gpu->dot && f <= WEIGHT_Q8;
+    if (w == WAY_COOP) return gpu->coop && KERNELS_HAVE_COOP && c == CLASS_MANY;
+    return true;
+}
+
+enum act_form matmul_act(enum weight_format f, enum matmul_way w)
+{
+    return w == WAY_DOT ? ACT_I8 : w == WAY_COOP ? ACT_F32 : weight_layout(f)->act;
+}
+
+enum matmul_way kernels_way(const struct kernels *k, enum weight_format f, uint32_t n_tokens)
+{
+    return (enum matmul_way)k->choice.way[f][matmul_class(n_tokens)];
+}
+
+uint64_t kernels_fingerprint(void)
+{
+    uint64_t h = 0xcbf29ce484222325u; // FNV-1a
+    for (uint32_t k = 0; k < N_KERNELS; k++)
+        for (uint32_t path = 0; path < 2; path++)
+            for (size_t i = 0; i < *infos[k].spirv_bytes[path]; i++)
+                h = (h ^ infos[k].spirv[path][i]) * 0x100000001b3u;
+    return h;
 }
 
 void kernels_init(struct kernels *k, struct gpu *gpu)
@@ -77,8 +119,8 @@ void kernels_destroy(struct kernels *k)
     *k = (struct kernels){0};
 }
 
-static bool get(struct kernels *k, enum kernel id, const uint32_t *spec, uint32_t n_spec,
-                const struct gpu_pipeline **out, struct err *e)
+static bool get_sized(struct kernels *k, enum kernel id, const uint32_t *spec, uint32_t n_spec,
+                      uint32_t subgroup_size, const struct gpu_pipeline **out, struct err *e)
 {
     uint32_t key[KERNEL_MAX_SPEC] = {0};
     if (n_spec) memcpy(key, spec, n_spec * sizeof *spec);
@@ -100,6 +142,7 @@ static bool get(struct kernels *k, enum kernel id, const uint32_t *spec, uint32_
         .push_bytes = info->push_bytes,
         .spec = spec,
         .n_spec = n_spec,
+        .subgroup_size = subgroup_size,
     };
     if (!gpu_pipeline_create(k->gpu, &p, &k->entry[k->n].pipeline, e)) return false;
     k->entry[k->n].id = id;
@@ -115,6 +158,12 @@ uint32_t kernels_matmul_tokens(const struct kernels *k, uint32_t n_tokens)
     return (uint32_t)size_min(size_align(n_tokens, 2), KERNELS_MAX_TOKENS);
 }
 
+static bool get(struct kernels *k, enum kernel id, const uint32_t *spec, uint32_t n_spec,
+                const struct gpu_pipeline **out, struct err *e)
+{
+    return get_sized(k, id, spec, n_spec, 0, out, e);
+}
+
 bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
                     const struct gpu_pipeline **out, struct err *e)
 {
@@ -124,11 +173,70 @@ bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
     return get(k, first + (enum kernel)f, spec, 2, out, e);
 }
 
+// first: the kernel of WEIGHT_Q2.
+static bool get_split(struct kernels *k, enum kernel first, enum weight_format f, uint32_t n_tiles,
+                      uint32_t n_tokens, const struct gpu_pipeline **out, uint32_t groups[3],
+                      struct err *e)
+{
+    uint32_t spec[] = {SPLIT_LANES, n_tokens == 1 ? 1 : 4};
+    groups[0] = n_tiles;
+    groups[1] = (uint32_t)size_div_up(n_tokens, spec[1]);
+    return get(k, first + (enum kernel)f, spec, 2, out, e);
+}
+
+static bool get_dot(struct kernels *k, enum weight_format f, uint32_t n_tiles, uint32_t n_tokens,
+                    const struct gpu_pipeline **out, uint32_t groups[3], struct err *e)
+{
+    if (matmul_class(n_tokens) == CLASS_MANY) {
+        groups[0] = (uint32_t)size_div_up(n_tiles, 2);
+        groups[1] = (uint32_t)size_div_up(n_tokens, 64);
+        return get(k, KERNEL_matmul_dot_tile_q2 + (enum kernel)f, NULL, 0, out, e);
+    }
+    return get_split(k, KERNEL_matmul_dot_q2, f, n_tiles, n_tokens, out, groups, e);
+}
+
+#ifdef LECTERN_COOP
+static bool get_coop(struct kernels *k, enum weight_format f, uint32_t n_tiles, uint32_t n_tokens,
+                     const struct gpu_pipeline **out, uint32_t groups[3], struct err *e)
+{
+    const struct gpu_caps *c = &k->gpu->caps;
+    uint32_t spec[] = {4 * c->coop_subgroup, c->coop[0], c->coop[1], c->coop[2]};
+    groups[0] = (uint32_t)size_div_up(n_tiles, 2);
+    groups[1] = (uint32_t)size_div_up(n_tokens, 64);
+    return get_sized(k, KERNEL_matmul_coop_q2 + (enum kernel)f, spec, 4, c->coop_subgroup, out, e);
+}
+#else
+static bool get_coop(struct kernels *k, enum weight_format f, uint32_t n_tiles, uint32_t n_tokens,
+                     const struct gpu_pipeline **out, uint32_t groups[3], struct err *e)
+{
+    (void)k, (void)f, (void)n_tiles, (void)n_tokens, (void)out, (void)groups;
+    return err_set(e, ERR_INTERNAL, "this build has no kernels for cooperative matrices");
+}
+#endif
+
+bool kernels_matmul_way(struct kernels *k, enum weight_format f, enum matmul_way w,
+                        uint32_t n_tiles, uint32_t n_tokens, const struct gpu_pipeline **out,
+                        uint32_t groups[3], struct err *e)
+{
+    groups[2] = 1;
+    if (w == WAY_SPLIT)
+        return get_split(k, KERNEL_matmul_split_q2, f, n_tiles, n_tokens, out, groups, e);
+    if (w == WAY_DOT) return get_dot(k, f, n_tiles, n_tokens, out, groups, e);
+    if (w == WAY_COOP) return get_coop(k, f, n_tiles, n_tokens, out, groups, e);
+    uint32_t nt = kernels_matmul_tokens(k, n_tokens);
+    groups[0] = (uint32_t)size_div_up(n_tiles, k->tile_lanes / TILE_LANES);
+    groups[1] = (uint32_t)size_div_up(n_tokens, nt);
+    return kernels_matmul(k, f, nt, out, e);
+}
+
 bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,
                   const struct gpu_pipeline **out, struct err *e)
 {
-    uint32_t spec[] = {k->row_lanes, mode, want >> ACT_I9 & 1, want >> ACT_I10 & 1,
-                       want >> ACT_F32 & 1};
+    uint32_t spec[] = {k->row_lanes,        mode,
+                       want >> ACT_I9 & 1,  want >> ACT_I10 & 1,
+                       want >> ACT_F32 & 1, want >> ACT_I8 & 1};
+    assert(k->gpu->dot || !spec[5]);
+    if (k->gpu->dot) return get(k, KERNEL_norm_i8, spec, 6, out, e);
     return get(k, KERNEL_norm, spec, 5, out, e);
 }
 

@@ -27,8 +27,8 @@ enum weight_format {
     N_WEIGHT_FORMATS
 };
 
-// Forms of activations that norm.comp writes; each weight format reads one.
-enum act_form { ACT_I9, ACT_I10, ACT_F32, N_ACT_FORMS };
+// Forms of activations that norm.comp writes; each weight format reads one, and each tier's matmul.
+enum act_form { ACT_I9, ACT_I10, ACT_F32, ACT_I8, N_ACT_FORMS };
 
 struct weight_layout {
     const char *name;
@@ -38,17 +38,35 @@ struct weight_layout {
 const struct weight_layout *weight_layout(enum weight_format f);
 uint32_t act_texels(enum act_form a); // 16-byte texels a token and block of 32 columns
 
+// Ways to multiply: matmul.comp, which every device runs; matmul_split.comp, the same for GPUs and
+// few tokens; matmul_dot*.comp; matmul_coop.comp.
+enum matmul_way { WAY_PLAIN, WAY_SPLIT, WAY_DOT, WAY_COOP, N_WAYS };
+// Numbers of tokens that may want different ways: 1; up to 15; more.
+enum matmul_class { CLASS_ONE, CLASS_FEW, CLASS_MANY, N_CLASSES };
+enum { MANY_TOKENS = 16 };
+const char *matmul_way_name(enum matmul_way w); // "plain", "split", "dot", "coop"
+enum matmul_class matmul_class(uint32_t n_tokens);
+// Whether the device has a kernel for this.
+bool matmul_can(const struct gpu *gpu, enum weight_format f, enum matmul_class c,
+                enum matmul_way w);
+enum act_form matmul_act(enum weight_format f, enum matmul_way w);
+
+struct kernel_choice { // choose.h makes one; zeros: WAY_PLAIN everywhere
+    unsigned char way[N_WEIGHT_FORMATS][N_CLASSES]; // enum matmul_way
+};
+
 enum norm_mode { NORM_PLAIN, NORM_RMS, NORM_SWIGLU };
 
 // KERNELS_MAX_TOKENS: tokens a lane of matmul computes at most. Rows of activations are read, and
 // thrown away, up to a multiple of it.
-enum { KERNEL_MAX_SPEC = 20, KERNELS_MAX = 160, KERNELS_MAX_TOKENS = 8 };
+enum { KERNEL_MAX_SPEC = 20, KERNELS_MAX = 192, KERNELS_MAX_TOKENS = 8 };
 
 struct kernels {
     struct gpu *gpu;     // borrowed
     uint32_t row_lanes;  // local size of the kernels with one workgroup a row
     uint32_t tile_lanes; // local size of matmul: a multiple of TILE_LANES
     bool wide;           // matmul shares activations by shuffles: a workgroup is 8 lanes of a subgroup
+    struct kernel_choice choice;
     uint32_t n;
     struct {
         enum kernel id;
@@ -57,6 +75,7 @@ struct kernels {
     } entry[KERNELS_MAX];
 };
 
+uint64_t kernels_fingerprint(void); // of the code of all kernels: another build, another number
 void kernels_init(struct kernels *k, struct gpu *gpu);
 void kernels_destroy(struct kernels *k);
 
@@ -66,7 +85,13 @@ uint32_t kernels_matmul_tokens(const struct kernels *k, uint32_t n_tokens);
 // nt: tokens a lane, 1 to KERNELS_MAX_TOKENS.
 bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
                     const struct gpu_pipeline **out, struct err *e);
-// want: bit 1 << form for each form written.
+// The kernel of a way for n_tokens, and the workgroups for n_tiles of them.
+bool kernels_matmul_way(struct kernels *k, enum weight_format f, enum matmul_way w,
+                        uint32_t n_tiles, uint32_t n_tokens, const struct gpu_pipeline **out,
+                        uint32_t groups[3], struct err *e);
+// The way that the choice says.
+enum matmul_way kernels_way(const struct kernels *k, enum weight_format f, uint32_t n_tokens);
+// want: bit 1 << form for each form written; ACT_I8 only where gpu->dot.
 bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,
                   const struct gpu_pipeline **out, struct err *e);
 // layer.comp's specialisation constants, in order.

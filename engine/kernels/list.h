@@ -3,6 +3,23 @@
 #ifndef LECTERN_KERNELS_LIST_H
 #define LECTERN_KERNELS_LIST_H
 
+#ifdef LECTERN_COOP // the shader compiler knows cooperative matrices
+#define COOP_LIST(X)                                                                               \
+    X(matmul_coop_q2, 3, 1, push_matmul)                                                           \
+    X(matmul_coop_q3, 3, 1, push_matmul)                                                           \
+    X(matmul_coop_q4, 3, 1, push_matmul)                                                           \
+    X(matmul_coop_q5, 3, 1, push_matmul)                                                           \
+    X(matmul_coop_q6, 3, 1, push_matmul)                                                           \
+    X(matmul_coop_q8, 3, 1, push_matmul)                                                           \
+    X(matmul_coop_f16, 3, 1, push_matmul)                                                          \
+    X(matmul_coop_bf16, 3, 1, push_matmul)                                                         \
+    X(matmul_coop_f32, 3, 1, push_matmul)
+enum { KERNELS_HAVE_COOP = 1 };
+#else
+#define COOP_LIST(X)
+enum { KERNELS_HAVE_COOP = 0 };
+#endif
+
 #define KERNEL_LIST(X)                                                                             \
     X(matmul_q2, 3, 1, push_matmul)                                                                \
     X(matmul_q3, 3, 1, push_matmul)                                                                \
@@ -22,7 +39,30 @@
     X(matmul_wide_f16, 3, 1, push_matmul)                                                          \
     X(matmul_wide_bf16, 3, 1, push_matmul)                                                         \
     X(matmul_wide_f32, 3, 1, push_matmul)                                                          \
+    X(matmul_split_q2, 3, 1, push_matmul)                                                          \
+    X(matmul_split_q3, 3, 1, push_matmul)                                                          \
+    X(matmul_split_q4, 3, 1, push_matmul)                                                          \
+    X(matmul_split_q5, 3, 1, push_matmul)                                                          \
+    X(matmul_split_q6, 3, 1, push_matmul)                                                          \
+    X(matmul_split_q8, 3, 1, push_matmul)                                                          \
+    X(matmul_split_f16, 3, 1, push_matmul)                                                         \
+    X(matmul_split_bf16, 3, 1, push_matmul)                                                        \
+    X(matmul_split_f32, 3, 1, push_matmul)                                                         \
+    X(matmul_dot_q2, 3, 1, push_matmul)                                                            \
+    X(matmul_dot_q3, 3, 1, push_matmul)                                                            \
+    X(matmul_dot_q4, 3, 1, push_matmul)                                                            \
+    X(matmul_dot_q5, 3, 1, push_matmul)                                                            \
+    X(matmul_dot_q6, 3, 1, push_matmul)                                                            \
+    X(matmul_dot_q8, 3, 1, push_matmul)                                                            \
+    X(matmul_dot_tile_q2, 3, 1, push_matmul)                                                       \
+    X(matmul_dot_tile_q3, 3, 1, push_matmul)                                                       \
+    X(matmul_dot_tile_q4, 3, 1, push_matmul)                                                       \
+    X(matmul_dot_tile_q5, 3, 1, push_matmul)                                                       \
+    X(matmul_dot_tile_q6, 3, 1, push_matmul)                                                       \
+    X(matmul_dot_tile_q8, 3, 1, push_matmul)                                                       \
+    COOP_LIST(X)                                                                                   \
     X(norm, 3, 3, push_norm)                                                                       \
+    X(norm_i8, 3, 4, push_norm)                                                                    \
     X(rope, 3, 2, push_rope)                                                                       \
     X(shift, 2, 1, push_shift)                                                                     \
     X(attention, 4, 2, push_attention)                                                             \

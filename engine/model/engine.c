@@ -3,7 +3,9 @@
 #include "base/cancel.h"
 #include "base/clock.h"
 #include "base/size.h"
+#include "engine/kernels/choose.h"
 #include "engine/model/embed.h"
+#include "engine/model/repack.h"
 #include "engine/tokenizer/tok.h"
 
 #include <stdio.h>
@@ -38,14 +40,32 @@ void engine_describe_device(const struct gpu_caps *c, struct engine_device *d)
     memcpy(d->why_not, c->why_not, sizeof d->why_not);
 }
 
+const char *engine_feature_name(enum engine_feature f)
+{
+    static const char *const names[ENGINE_N_FEATURES] = {"texel", "subgroups", "fp16", "int-dot",
+                                                         "coopmat"};
+    return f < ENGINE_N_FEATURES ? names[f] : NULL;
+}
+
+// What was measured on it, without opening it.
+static void describe_kernels(const struct gpu_caps *c, struct engine_device *d)
+{
+    struct gpu g = {.caps = *c};
+    gpu_choose_features(&g, NULL);
+    d->measures = g.split || g.dot || (g.coop && KERNELS_HAVE_COOP);
+    if (d->measures) choose_describe(&g, d->kernels, sizeof d->kernels);
+}
+
 bool engine_devices(struct engine_device **out, size_t *n, struct err *e)
 {
     struct gpu_caps *caps;
     *out = NULL;
     if (!gpu_list(&caps, n, e)) return false;
     *out = calloc(*n, sizeof **out);
-    for (size_t i = 0; *out && i < *n; i++)
+    for (size_t i = 0; *out && i < *n; i++) {
         engine_describe_device(&caps[i], &(*out)[i]);
+        describe_kernels(&caps[i], &(*out)[i]);
+    }
     free(caps);
     return *out || err_nomem(e, "the device list", *n * sizeof **out);
 }
@@ -140,7 +160,7 @@ static bool allocate(struct engine *g, uint32_t k, struct err *e)
            weights_allocate(&t->weights, &t->gpu, e) &&
            lora_load(&t->gpu, &g->place.lora, &g->config, &t->weights, &t->lora, e) &&
            forward_create(&t->gpu, &g->config, &t->weights, &t->stream, &g->place.p, &g->pages,
-                          &t->forward, e);
+                          &t->choice, &t->forward, e);
 }
 
 static void release(struct engine *g)
@@ -240,10 +260,26 @@ static bool allocate_all(struct engine *g, const struct engine_params *p, struct
     }
 }
 
+static struct gpu_limits limits_of(const struct engine_params *p, const struct gpu_limits *lowered)
+{
+    struct gpu_limits l = lowered ? *lowered : (struct gpu_limits){0};
+    if (p->tier_given) {
+        l.tier_given = true;
+        l.tier = p->tier;
+    }
+    l.force_ssbo |= p->disable >> ENGINE_TEXEL & 1;
+    l.no_subgroup |= p->disable >> ENGINE_SUBGROUPS & 1;
+    l.no_fp16 |= p->disable >> ENGINE_FP16 & 1;
+    l.no_dot |= p->disable >> ENGINE_INT_DOT & 1;
+    l.no_coopmat |= p->disable >> ENGINE_COOPMAT & 1;
+    return l;
+}
+
 // The devices of "A,B,...".
 static bool open_devices(struct engine *g, const struct engine_params *p,
                          const struct gpu_limits *limits, struct err *e)
 {
+    const struct gpu_limits l = limits_of(p, limits);
     char names[512], *rest = names;
     if (p->device && strlen(p->device) >= sizeof names)
         return err_set(e, ERR_ARG, "the list of devices is too long");
@@ -252,7 +288,7 @@ static bool open_devices(struct engine *g, const struct engine_params *p,
         char *name = p->device ? strsep(&rest, ",") : (rest = NULL);
         if (g->n_gpus == ENGINE_MAX_DEVICES)
             return err_set(e, ERR_ARG, "--device names more than %d devices", ENGINE_MAX_DEVICES);
-        if (!gpu_create(name, p->validate, limits, &g->stages[g->n_gpus].gpu, e)) return false;
+        if (!gpu_create(name, p->validate, &l, &g->stages[g->n_gpus].gpu, e)) return false;
         g->place.stage[g->n_gpus].gpu = &g->stages[g->n_gpus].gpu;
         g->n_gpus++;
     }
@@ -296,6 +332,18 @@ static bool prepare(struct engine *g, const struct engine_params *p,
     return true;
 }
 
+// Before the model takes the memory that a measurement needs.
+static bool choose_kernels(struct engine *g, struct err *e)
+{
+    uint32_t formats = 0;
+    for (size_t i = 0; i < g->file.n_tensors; i++)
+        if (g->file.tensors[i].n_dims == 2) formats |= 1u << repack_format(g->file.tensors[i].type);
+    for (uint32_t k = 0; k < g->n_gpus; k++)
+        if (!kernels_choose(&g->stages[k].gpu, formats, &g->stages[k].choice, NULL, e))
+            return false;
+    return true;
+}
+
 static bool open_vocab(struct engine *g, const struct engine_params *p, struct err *e)
 {
     if (!vocab_load(&g->file, &g->vocab, e)) return false;
@@ -311,8 +359,8 @@ bool engine_open_limited(const struct engine_params *p, const struct gpu_limits 
     *out = NULL;
     struct engine *g = calloc(1, sizeof *g);
     if (!g) return err_nomem(e, "the engine", sizeof *g);
-    bool ok = prepare(g, p, limits, e) && open_vocab(g, p, e) && allocate_all(g, p, e) &&
-              alloc_host(g, e);
+    bool ok = prepare(g, p, limits, e) && open_vocab(g, p, e) && choose_kernels(g, e) &&
+              allocate_all(g, p, e) && alloc_host(g, e);
     if (ok && p->tile_cache) open_tiles(g);
     if (!ok || !load(g, p->progress, e)) {
         engine_close(g);

@@ -13,6 +13,7 @@
 
 struct stage { // layers on one device
     struct gpu gpu;
+    struct kernel_choice choice;
     struct weights weights;
     struct lora lora;
     struct stream stream;

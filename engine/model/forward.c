@@ -21,19 +21,32 @@ static bool record_norm(struct forward *f, enum norm_mode mode, uint32_t want, V
     return true;
 }
 
+// The forms of activations that n_tokens of the group's input are multiplied in.
+static uint32_t forms(const struct forward *f, const struct matrix_group *g, uint32_t n_tokens)
+{
+    if (f->n_classes == 1) return g->want;
+    uint32_t want = g->lora ? 1u << ACT_F32 : 0;
+    for (uint32_t i = 0; i < g->n; i++)
+        want |=
+            1u << matmul_act(g->m[i].format, kernels_way(&f->kernels, g->m[i].format, n_tokens));
+    return want;
+}
+
 // y (+)= W x for every matrix of the group; no barrier between them, their outputs are disjoint.
 // first: row of y that token 0 goes to.
 static bool record_matmul(struct forward *f, const struct matrix_group *g,
                           const VkDescriptorSet *sets, uint32_t first, uint32_t n_tokens, bool add,
                           struct err *e)
 {
-    uint32_t nt = kernels_matmul_tokens(&f->kernels, n_tokens);
-    uint32_t tiles_a_group = f->kernels.tile_lanes / TILE_LANES;
     if (g->lora && !lora_record_a(f, g->lora, n_tokens, e)) return false;
+    if (f->n_classes > 1) sets += matmul_class(n_tokens) * g->n;
     for (uint32_t i = 0; i < g->n; i++) {
         const struct matrix *m = &g->m[i];
         const struct gpu_pipeline *p;
-        if (!kernels_matmul(&f->kernels, m->format, nt, &p, e)) return false;
+        uint32_t groups[3];
+        enum matmul_way way = kernels_way(&f->kernels, m->format, n_tokens);
+        if (!kernels_matmul_way(&f->kernels, m->format, way, m->n_tiles, n_tokens, &p, groups, e))
+            return false;
         struct push_matmul push = {
             .n_tiles = m->n_tiles,
             .n_blocks = m->n_blocks,
@@ -43,9 +56,7 @@ static bool record_matmul(struct forward *f, const struct matrix_group *g,
             .add = add,
         };
         gpu_note(&f->cmd, m->t[0]->name.s, m->t[0]->name.n, m->bytes);
-        gpu_dispatch(f->gpu, &f->cmd, p, sets[i], &push,
-                     (uint32_t[]){(uint32_t)size_div_up(m->n_tiles, tiles_a_group),
-                                  (uint32_t)size_div_up(n_tokens, nt), 1});
+        gpu_dispatch(f->gpu, &f->cmd, p, sets[i], &push, groups);
     }
     gpu_barrier(f->gpu, &f->cmd);
     return !g->lora || lora_record_b(f, g->lora, first, n_tokens, g->n_cols / 4, e);
@@ -136,14 +147,14 @@ static bool record_layer(struct forward *f, uint32_t i, const struct sub_batch *
     embd.x_offset = s->first * embd.x_stride;
     ff.x_stride = y->gate_up.n_cols / 4;
     ff.x_offset2 = y->gate_up.row_at[1] / 4;
-    return record_norm(f, NORM_RMS, y->qkv.want, o->attn_norm, &embd, e) &&
+    return record_norm(f, NORM_RMS, forms(f, &y->qkv, n), o->attn_norm, &embd, e) &&
            record_matmul(f, &y->qkv, o->matmul[0], 0, n, false, e) &&
            record_attention(f, i, &y->qkv, s, e) &&
-           record_norm(f, NORM_PLAIN, y->o.want, f->attended_act, &attended, e) &&
+           record_norm(f, NORM_PLAIN, forms(f, &y->o, n), f->attended_act, &attended, e) &&
            record_matmul(f, &y->o, o->matmul[1], s->first, n, true, e) &&
-           record_norm(f, NORM_RMS, y->gate_up.want, o->ffn_norm, &embd, e) &&
+           record_norm(f, NORM_RMS, forms(f, &y->gate_up, n), o->ffn_norm, &embd, e) &&
            record_matmul(f, &y->gate_up, o->matmul[2], 0, n, false, e) &&
-           record_norm(f, NORM_SWIGLU, y->down.want, f->swiglu_act, &ff, e) &&
+           record_norm(f, NORM_SWIGLU, forms(f, &y->down, n), f->swiglu_act, &ff, e) &&
            record_matmul(f, &y->down, o->matmul[3], s->first, n, true, e);
 }
 
@@ -179,7 +190,7 @@ static bool record_logits(struct forward *f, uint32_t n_rows, bool largest, stru
     const struct matrix_group *g = &f->weights->output;
     struct push_norm push = norm_push(f, n_rows, f->config->n_embd);
     push.gather = 1;
-    return record_norm(f, NORM_RMS, g->want, f->out_norm, &push, e) &&
+    return record_norm(f, NORM_RMS, forms(f, g, n_rows), f->out_norm, &push, e) &&
            record_matmul(f, g, f->output, 0, n_rows, false, e) &&
            record_rows(f, n_rows, largest, e);
 }
@@ -457,8 +468,13 @@ static bool seen_before(const struct weights *w, uint32_t i)
 bool forward_warm_up(struct forward *f, struct err *e)
 {
     const struct weights *w = f->weights;
-    const struct pass_token tokens[2] = {{0, 0}, {1, 1}};
-    for (uint32_t n = f->p.n_batch > 1 ? 2 : 1; n > 0; n--) {
+    static const uint32_t counts[] = {MANY_TOKENS, 2, 1}; // one of every class
+    struct pass_token tokens[MANY_TOKENS];
+    for (uint32_t i = 0; i < MANY_TOKENS; i++)
+        tokens[i] = (struct pass_token){i, i};
+    for (uint32_t c = f->n_classes > 1 ? 0 : 1; c < N_CLASSES; c++) {
+        uint32_t n = counts[c];
+        if (n > f->p.n_batch) continue;
         struct pass_run run = {.n = n};
         struct pass p = {.tokens = tokens, .n_tokens = n, .runs = &run, .n_runs = 1};
         struct shape s;

@@ -48,7 +48,7 @@ struct pass { // arrays are borrowed
 
 struct layer_ops {
     VkDescriptorSet attn_norm, ffn_norm;
-    VkDescriptorSet *matmul[LAYER_GROUPS]; // one a matrix, in f->matmul_sets
+    VkDescriptorSet *matmul[LAYER_GROUPS]; // one a class and matrix, in f->matmul_sets
 };
 
 struct cache_ops { // of a part of a layer's cache
@@ -95,6 +95,7 @@ struct forward {
     const struct weights *weights;
     struct stream *stream;
     struct kernels kernels;
+    uint32_t n_classes; // of numbers of tokens that are told apart: 1 or N_CLASSES
     struct forward_params p;
     uint32_t group_heads; // query heads of an attention tile
     uint32_t tile_tokens; // tokens of one, when prefilling
@@ -131,7 +132,8 @@ struct kv_params forward_kv(const struct config *c, const struct weights *w,
 
 bool forward_create(struct gpu *gpu, const struct config *c, const struct weights *w,
                     struct stream *stream, const struct forward_params *p,
-                    const struct kv_pages *pages, struct forward *out, struct err *e);
+                    const struct kv_pages *pages, const struct kernel_choice *choice,
+                    struct forward *out, struct err *e);
 void forward_destroy(struct forward *f);
 
 // Where the caller puts the pass's tokens before forward_run, [n_tokens, forward_stride] f32 with

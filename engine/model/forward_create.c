@@ -72,8 +72,12 @@ void forward_scratch(const struct gpu *gpu, const struct config *c, const struct
     uint64_t q = 4 * n * size_align(nq, BLOCK_COLS);
     uint64_t blocks = size_div_up(max_u32(max_u32(c->n_embd, nq), c->n_ff), BLOCK_COLS);
     uint64_t acts = size_max(n, FORWARD_MAX_ROWS);
+    // Whatever way is chosen later: a plan is exact without a measurement.
+    if (gpu->dot && want & (1u << ACT_I9 | 1u << ACT_I10)) want |= 1u << ACT_I8;
+    if (gpu->coop && KERNELS_HAVE_COOP) want |= 1u << ACT_F32;
     for (uint32_t a = 0; a < N_ACT_FORMS; a++)
         bytes[SCRATCH_ACT + a] = want >> a & 1 ? acts * blocks * act_texels(a) * 16 : 16;
+    if (!gpu->dot) bytes[SCRATCH_ACT + ACT_I8] = 0; // norm has no binding for it there
     bytes[SCRATCH_X] = x;
     bytes[SCRATCH_QKV] = 4 * n * qkv;
     bytes[SCRATCH_Q] = bytes[SCRATCH_ATTENDED] = q;
@@ -167,22 +171,24 @@ static bool make_norm(struct forward *f, enum norm_mode mode, uint32_t want,
                                     &f->scratch[SCRATCH_TABLE],
                                     &f->scratch[SCRATCH_ACT + ACT_I9],
                                     &f->scratch[SCRATCH_ACT + ACT_I10],
-                                    &f->scratch[SCRATCH_ACT + ACT_F32]};
+                                    &f->scratch[SCRATCH_ACT + ACT_F32],
+                                    &f->scratch[SCRATCH_ACT + ACT_I8]};
     return kernels_norm(&f->kernels, mode, want, &p, e) &&
            gpu_set_make(f->gpu, &f->sets, p, bufs, out, e);
 }
 
-// Takes g->n sets from *next on.
+// Takes n_classes * g->n sets from *next on: what a class's way reads is in its form.
 static bool make_matmul(struct forward *f, const struct matrix_group *g, enum scratch y,
                         VkDescriptorSet **next, VkDescriptorSet **out, struct err *e)
 {
     *out = *next;
-    *next += g->n;
-    for (uint32_t i = 0; i < g->n; i++) {
-        const struct matrix *m = &g->m[i];
-        const struct gpu_pipeline *p;
+    *next += f->n_classes * g->n;
+    for (uint32_t i = 0; i < f->n_classes * g->n; i++) {
+        const struct matrix *m = &g->m[i % g->n];
+        const struct gpu_pipeline *p; // those of all ways have the same bindings
+        enum matmul_way way = (enum matmul_way)f->kernels.choice.way[m->format][i / g->n];
         const struct gpu_buf *bufs[] = {&m->buf,
-                                        &f->scratch[SCRATCH_ACT + weight_layout(m->format)->act],
+                                        &f->scratch[SCRATCH_ACT + matmul_act(m->format, way)],
                                         &f->scratch[SCRATCH_X], &f->scratch[y]};
         if (!kernels_matmul(&f->kernels, m->format, 1, &p, e) ||
             !gpu_set_make(f->gpu, &f->sets, p, bufs, &(*out)[i], e))
@@ -245,6 +251,7 @@ static bool make_sets(struct forward *f, struct err *e)
     for (uint32_t i = 0; i < w->n_layers; i++)
         for (uint32_t k = 0; k < LAYER_GROUPS; k++)
             n_matmul += layer_group(&w->layers[i], k)->n;
+    n_matmul *= f->n_classes;
     f->ops = calloc(w->n_layers ? w->n_layers : 1, sizeof *f->ops);
     f->matmul_sets = calloc(n_matmul ? n_matmul : 1, sizeof(VkDescriptorSet));
     f->cache_ops = calloc((size_t)w->n_layers * f->kv.n_parts, sizeof *f->cache_ops);
@@ -284,10 +291,13 @@ void forward_tile(const struct gpu *gpu, uint32_t head_dim, uint32_t group, uint
 
 bool forward_create(struct gpu *gpu, const struct config *c, const struct weights *w,
                     struct stream *stream, const struct forward_params *p,
-                    const struct kv_pages *pages, struct forward *out, struct err *e)
+                    const struct kv_pages *pages, const struct kernel_choice *choice,
+                    struct forward *out, struct err *e)
 {
     *out = (struct forward){.gpu = gpu, .config = c, .weights = w, .stream = stream, .p = *p};
     kernels_init(&out->kernels, gpu);
+    out->kernels.choice = *choice;
+    out->n_classes = gpu->split || gpu->dot || gpu->coop ? N_CLASSES : 1;
     out->q_scale = (float)(1 / sqrt((double)c->head_dim));
     forward_tile(gpu, c->head_dim, c->n_heads / c->n_kv_heads, &out->group_heads,
                  &out->tile_tokens);

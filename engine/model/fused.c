@@ -16,7 +16,8 @@ enum {
 
 uint32_t fused_groups(const struct gpu *gpu)
 {
-    bool software = !strcmp(gpu->caps.type, "cpu") && gpu->texel && gpu->subgroups;
+    bool software = !strcmp(gpu->caps.type, "cpu") && gpu->texel && gpu->subgroups && !gpu->split &&
+                    !gpu->dot && !gpu->coop;
     return software && gpu->caps.unified && !gpu->force_staging ? parallel_workers() : 0;
 }
 

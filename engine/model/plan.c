@@ -36,6 +36,8 @@ static struct gpu gpu_of(const struct engine_device *d)
     memcpy(g.caps.type, d->type, sizeof g.caps.type);
     g.subgroups = d->tier >= 1;
     g.texel = gpu_texel(&g.caps);
+    g.dot = d->tier >= 2;
+    g.coop = d->tier >= 3;
     return g;
 }
 

@@ -71,11 +71,28 @@ static void encode_i10(const double v[32], uint32_t *record)
         record[12 + half] = (uint32_t)encode_fields(v, 16 * half, 16, scale, record);
 }
 
+static void encode_i8(const double v[32], uint32_t *record)
+{
+    memset(record, 0, 12 * sizeof *record);
+    for (uint32_t half = 0; half < 2; half++) {
+        float scale = (float)(largest(v + 16 * half, 16) / 127);
+        int sum = 0;
+        for (uint32_t i = 16 * half; i < 16 * half + 16; i++) {
+            int q = scale > 0 ? (int)nearbyint(v[i] / (double)scale) : 0;
+            record[i / 4] |= ((uint32_t)q & 255u) << 8 * (i % 4);
+            sum += q;
+        }
+        record[8 + half] = half_bits(scale);
+        record[10 + half] = float_word(sum * (double)scale);
+    }
+}
+
 void ref_act_encode(enum act_form form, const double v[32], uint32_t *record)
 {
     switch (form) {
     case ACT_I9: encode_i9(v, record); break;
     case ACT_I10: encode_i10(v, record); break;
+    case ACT_I8: encode_i8(v, record); break;
     default:
         for (size_t i = 0; i < 32; i++)
             record[i] = float_word(v[i]);
@@ -89,8 +106,21 @@ static int field(uint32_t word, uint32_t at)
     return v >= 512 ? v - 1024 : v;
 }
 
+static void decode_i8(const uint32_t *record, double v[32], double *sum)
+{
+    for (uint32_t i = 0; i < 32; i++) {
+        int q = (int)(record[i / 4] >> 8 * (i % 4) & 255);
+        v[i] = (q >= 128 ? q - 256 : q) * (double)half_float(record[8 + i / 16]);
+    }
+    *sum = (double)half_float(record[10]) + (double)half_float(record[11]);
+}
+
 void ref_act_decode(enum act_form form, const uint32_t *record, double v[32], double *sum)
 {
+    if (form == ACT_I8) {
+        decode_i8(record, v, sum);
+        return;
+    }
     *sum = 0;
     for (uint32_t i = 0; i < 32; i++) {
         uint32_t scale = form == ACT_I9 ? 13 + i / 16 : 11;

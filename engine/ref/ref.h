@@ -19,8 +19,9 @@ void ref_swiglu(const double *gate, const double *up, size_t n, double *out);
 //            -8 * 65537 * their sum, then their scales; the sum of all rounded values
 //   ACT_I10  33 fields; the scale; the sums of both halves; two zeros
 //   ACT_F32  the values
+//   ACT_I8   32 bytes; the scales of both halves of 16, the sums of their rounded values
 void ref_act_encode(enum act_form form, const double v[32], uint32_t *record);
-// The values that a record stands for, and its sum (the record's own for ACT_I9).
+// The values that a record stands for, and its sum (the record's own for ACT_I9 and ACT_I8).
 void ref_act_decode(enum act_form form, const uint32_t *record, double v[32], double *sum);
 
 // y[t, r] = sum over c of w[r, c] * x[t, c]; adds to what is in y when `add`.

@@ -8,7 +8,13 @@
 #include <string.h>
 #include <strings.h>
 
-enum { TEXEL_STORAGE = 3 }; // storage buffers of a kernel that reads texel buffers: norm writes 3
+enum { // most storage buffers of a kernel that every device runs: norm reads 3 and writes 3
+    TEXEL_STORAGE = 3,
+    SSBO_STORAGE = 6
+};
+
+// The layer takes what it does not know for a mistake.
+#define COOPMAT_SINCE VK_MAKE_API_VERSION(0, 1, 3, 255)
 
 bool gpu_fail(struct err *e, VkResult r, const char *what)
 {
@@ -41,22 +47,24 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlag
     return VK_FALSE;
 }
 
-static bool has_layer(const char *name)
+static const char VALIDATION[] = "VK_LAYER_KHRONOS_validation";
+
+// The version of Vulkan that the layer was written for; 0: it is not installed.
+static uint32_t layer_version(const char *name)
 {
-    uint32_t n = 0;
+    uint32_t n = 0, version = 0;
     VkLayerProperties *p = NULL;
-    bool found = false;
     if (vkEnumerateInstanceLayerProperties(&n, NULL) == VK_SUCCESS && n &&
         (p = calloc(n, sizeof *p)) && vkEnumerateInstanceLayerProperties(&n, p) == VK_SUCCESS)
         for (uint32_t i = 0; i < n; i++)
-            found |= !strcmp(p[i].layerName, name);
+            if (!strcmp(p[i].layerName, name)) version = p[i].specVersion;
     free(p);
-    return found;
+    return version;
 }
 
 static bool create_instance(bool validate, VkInstance *out, struct err *e)
 {
-    static const char *const layer = "VK_LAYER_KHRONOS_validation";
+    static const char *const layer = VALIDATION;
     static const char *const ext = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
     if (volkInitialize() != VK_SUCCESS)
         return err_set(e, ERR_DEVICE,
@@ -66,7 +74,7 @@ static bool create_instance(bool validate, VkInstance *out, struct err *e)
     if (vkEnumerateInstanceVersion) vkEnumerateInstanceVersion(&version);
     if (version < VK_API_VERSION_1_1)
         return err_set(e, ERR_DEVICE, "the Vulkan loader is older than 1.1: update libvulkan1");
-    if (validate && !has_layer(layer))
+    if (validate && !layer_version(layer))
         return err_set(e, ERR_DEVICE,
                        "the Vulkan validation layer is not installed: install "
                        "vulkan-validationlayers, or run without --validate");
@@ -93,20 +101,6 @@ static bool create_instance(bool validate, VkInstance *out, struct err *e)
     if (r != VK_SUCCESS) return gpu_fail(e, r, "create a Vulkan instance");
     volkLoadInstanceOnly(*out);
     return true;
-}
-
-static bool has_extension(VkPhysicalDevice d, const char *name)
-{
-    uint32_t n = 0;
-    VkExtensionProperties *p = NULL;
-    bool found = false;
-    if (vkEnumerateDeviceExtensionProperties(d, NULL, &n, NULL) == VK_SUCCESS && n &&
-        (p = calloc(n, sizeof *p)) &&
-        vkEnumerateDeviceExtensionProperties(d, NULL, &n, p) == VK_SUCCESS)
-        for (uint32_t i = 0; i < n; i++)
-            found |= !strcmp(p[i].extensionName, name);
-    free(p);
-    return found;
 }
 
 static const char *type_name(VkPhysicalDeviceType t)
@@ -137,7 +131,7 @@ static void probe_memory(VkPhysicalDevice d, struct gpu_caps *c)
 {
     VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
-    c->budget_known = has_extension(d, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+    c->budget_known = gpu_has_extension(d, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     VkPhysicalDeviceMemoryProperties2 m = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2,
         .pNext = c->budget_known ? &budget : NULL};
@@ -152,28 +146,6 @@ static void probe_memory(VkPhysicalDevice d, struct gpu_caps *c)
         }
 }
 
-static void probe_features(VkPhysicalDevice d, struct gpu_caps *c)
-{
-    VkPhysicalDeviceShaderFloat16Int8Features f16 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES};
-    VkPhysicalDevice8BitStorageFeatures s8 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_8BIT_STORAGE_FEATURES, .pNext = &f16};
-    VkPhysicalDevice16BitStorageFeatures s16 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES, .pNext = &s8};
-    bool v12 = c->api_version >= VK_API_VERSION_1_2;
-    VkPhysicalDeviceFeatures2 f = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
-                                   .pNext = v12 ? &s16 : NULL};
-    vkGetPhysicalDeviceFeatures2(d, &f);
-    c->fp16 = f16.shaderFloat16;
-    c->int8_dot = has_extension(d, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME) ||
-                  c->api_version >= VK_API_VERSION_1_3;
-    c->coopmat = has_extension(d, "VK_KHR_cooperative_matrix");
-    bool small_storage = s16.storageBuffer16BitAccess && s8.storageBuffer8BitAccess;
-    c->tier = c->subgroup_shuffle && small_storage;
-    if (c->tier == 1 && c->fp16 && c->int8_dot && strcmp(c->type, "cpu")) c->tier = 2;
-    if (c->tier == 2 && c->coopmat) c->tier = 3;
-}
-
 static void judge(VkPhysicalDevice d, const VkPhysicalDeviceLimits *l, struct gpu_caps *c)
 {
     uint32_t family, storage = l->maxPerStageDescriptorStorageBuffers;
@@ -181,7 +153,7 @@ static void judge(VkPhysicalDevice d, const VkPhysicalDeviceLimits *l, struct gp
         (void)snprintf(c->why_not, sizeof c->why_not, "no compute queue");
     else if (!c->heap_bytes)
         (void)snprintf(c->why_not, sizeof c->why_not, "no memory heap");
-    else if (storage < (gpu_texel(c) ? TEXEL_STORAGE : GPU_MIN_BINDINGS))
+    else if (storage < (gpu_texel(c) ? TEXEL_STORAGE : SSBO_STORAGE))
         (void)snprintf(c->why_not, sizeof c->why_not,
                        "a kernel may bind %u storage buffers there, which is too few", storage);
     else
@@ -213,6 +185,8 @@ static void probe(VkPhysicalDevice d, uint32_t index, struct gpu_caps *c)
     for (size_t i = 0; i < VK_UUID_SIZE; i++)
         (void)snprintf(c->uuid + 2 * i, 3, "%02x", id.deviceUUID[i]);
     c->api_version = base.apiVersion;
+    c->driver_version = base.driverVersion;
+    c->max_storage_buffers = l->maxPerStageDescriptorStorageBuffers;
     c->subgroup_size = sub.subgroupSize;
     c->subgroup_shuffle = sub.subgroupSize >= 8 &&
                           (sub.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
@@ -229,7 +203,7 @@ static void probe(VkPhysicalDevice d, uint32_t index, struct gpu_caps *c)
         return;
     }
     probe_memory(d, c);
-    probe_features(d, c);
+    gpu_probe_features(d, c);
     judge(d, l, c);
 }
 
@@ -393,15 +367,12 @@ static bool create_device(struct gpu *g, struct err *e)
          .queueCount = 1,
          .pQueuePriorities = &priority},
     };
-    VkResult r = vkCreateDevice(g->physical,
-                                &(VkDeviceCreateInfo){
-                                    .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-                                    .queueCreateInfoCount = two ? 2 : 1,
-                                    .pQueueCreateInfos = queues,
-                                },
-                                NULL, &g->device);
+    VkResult r = gpu_make_device(g, &(VkDeviceCreateInfo){
+                                        .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                        .queueCreateInfoCount = two ? 2 : 1,
+                                        .pQueueCreateInfos = queues,
+                                    });
     if (r != VK_SUCCESS) return gpu_fail(e, r, "open the Vulkan device");
-    volkLoadDeviceTable(&g->vk, g->device);
     g->vk.vkGetDeviceQueue(g->device, g->queue_family, 0, &g->queue);
     g->vk.vkGetDeviceQueue(g->device, g->transfer_family, 0, &g->transfer);
     r = g->vk.vkCreateCommandPool(g->device,
@@ -463,6 +434,8 @@ bool gpu_create(const char *want, bool validate, const struct gpu_limits *limits
     if (ok) {
         out->physical = devices[chosen];
         out->caps = caps[chosen];
+        gpu_choose_features(out, limits);
+        if (validate && layer_version(VALIDATION) < COOPMAT_SINCE) out->coop = false;
     }
     free(devices);
     free(caps);
@@ -473,8 +446,6 @@ bool gpu_create(const char *want, bool validate, const struct gpu_limits *limits
         goto fail;
     }
     vkGetPhysicalDeviceMemoryProperties(out->physical, &out->memory);
-    out->texel = gpu_texel(&out->caps) && !(limits && limits->force_ssbo);
-    out->subgroups = out->caps.subgroup_shuffle && !(limits && limits->no_subgroup);
     out->force_staging = limits && limits->force_staging;
     out->no_timestamps = limits && limits->no_timestamps;
     if (limits && limits->max_buffer_range && limits->max_buffer_range < out->caps.max_buffer_range)

@@ -16,16 +16,20 @@
 enum {
     GPU_ALIGN = 256, // of a view in its buffer: Vulkan's largest demand for any kind
     GPU_MAX_BINDINGS = 18,
-    GPU_MIN_BINDINGS = 6, // what a device must allow: kernels with more are for devices that do
     GPU_MAX_SPEC = 20, // specialisation constants
     GPU_MIN_TEXELS = 1 << 24, // a texel buffer must hold a useful matrix: this is 256 MiB
 };
 
 struct gpu_caps { // what was probed, or lowered by gpu_limits
     char name[256], driver[256], type[16], uuid[33];
-    uint32_t index, api_version, subgroup_size;
+    uint32_t index, api_version, driver_version, subgroup_size;
     uint64_t heap_bytes, budget_bytes;
     bool budget_known, unified, fp16, int8_dot, coopmat, subgroup_shuffle;
+    bool int8_dot_fast;     // the hardware has instructions for it
+    bool size_control;      // a pipeline may ask for a subgroup size
+    uint32_t coop_subgroup; // the one for cooperative matrices
+    uint32_t coop[3];       // the matrices: rows, columns, depth; f16 with f32 sums
+    uint32_t max_storage_buffers;
     uint64_t max_buffer_range, max_allocation;
     uint32_t max_texel_elements, max_workgroup, max_groups[3], shared_bytes, max_allocations;
     uint32_t tier; // 0: the floor; 1: + subgroup shuffle, 16- and 8-bit storage; 2: + fp16 and
@@ -40,6 +44,10 @@ bool gpu_list(struct gpu_caps **out, size_t *n, struct err *e);
 
 struct gpu_limits { // tests lower limits and hide features; zeros change nothing
     bool force_staging, force_ssbo, no_subgroup, no_timestamps;
+    bool no_fp16, no_dot, no_coopmat;
+    bool tier_given; // kernels of tiers up to `tier` and no others, the highest that the device can
+    uint32_t tier;   // run: without a measurement, also on a software device
+    bool as_gpu;     // a software device chooses its kernels as a GPU does
     uint64_t max_bytes;  // allocations beyond this sum are refused, as by a full device
     uint64_t max_matrix; // bytes of the largest view
     double max_work;     // multiplications of a submission
@@ -64,6 +72,9 @@ struct gpu { // fields are read-only outside engine/vk
     struct gpu_caps caps;
     bool texel; // kernels read through texel buffers
     bool force_staging, subgroups, no_timestamps;
+    bool split;          // kernels may be those that suit GPUs
+    bool dot, coop;      // kernels may use integer dot products, cooperative matrices
+    bool forced;         // by gpu_limits.tier: the highest tier is used, nothing is measured
     uint64_t max_matrix; // bytes of weights that a kernel can see at once
     uint64_t max_bytes;  // of gpu_limits
     double max_work;     // multiplications that make a submission of about 0.1 s
@@ -80,6 +91,13 @@ void gpu_destroy(struct gpu *g);
 // read in one piece.
 bool gpu_texel(const struct gpu_caps *c);
 uint64_t gpu_max_matrix(const struct gpu_caps *c, bool texel);
+
+// features.c: what is probed of a device, which of it a struct gpu with caps uses, vkCreateDevice
+// with that asked for (info without features).
+bool gpu_has_extension(VkPhysicalDevice d, const char *name);
+void gpu_probe_features(VkPhysicalDevice d, struct gpu_caps *c);
+void gpu_choose_features(struct gpu *g, const struct gpu_limits *limits);
+VkResult gpu_make_device(struct gpu *g, const VkDeviceCreateInfo *info);
 
 // A family for copies alone, which real GPUs run beside compute; else the compute family.
 uint32_t gpu_transfer_family(const VkQueueFamilyProperties *q, uint32_t n, uint32_t compute);
@@ -153,6 +171,7 @@ struct gpu_pipeline_params {
     uint32_t n_reads, n_writes, push_bytes;
     const uint32_t *spec; // specialisation constants 0..n_spec-1 (4 bytes each)
     uint32_t n_spec;
+    uint32_t subgroup_size; // full subgroups of this size where caps.size_control; 0: any
 };
 bool gpu_pipeline_create(struct gpu *g, const struct gpu_pipeline_params *p,
                          struct gpu_pipeline *out, struct err *e);

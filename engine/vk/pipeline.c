@@ -53,6 +53,11 @@ static VkResult create_pipeline(struct gpu *g, const struct gpu_pipeline_params 
     assert(p->n_spec <= GPU_MAX_SPEC);
     for (uint32_t i = 0; i < p->n_spec; i++)
         entries[i] = (VkSpecializationMapEntry){.constantID = i, .offset = 4 * i, .size = 4};
+    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+        .requiredSubgroupSize = p->subgroup_size,
+    };
+    bool sized = p->subgroup_size && g->caps.size_control;
     return g->vk.vkCreateComputePipelines(
         g->device, g->cache, 1,
         &(VkComputePipelineCreateInfo){
@@ -61,6 +66,8 @@ static VkResult create_pipeline(struct gpu *g, const struct gpu_pipeline_params 
             .stage =
                 {
                     .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                    .pNext = sized ? &size : NULL,
+                    .flags = sized ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0,
                     .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                     .module = module,
                     .pName = "main",

@@ -1,9 +1,12 @@
-// Activation records, from 32 values to 4 texels of out_i9 or out_i10, which the includer declares:
+// Activation records, from 32 values to texels of out_i9, out_i10, out_i8, which the includer
+// declares:
 //
 //   i9   q in -255..255, three 10-bit fields a word in 11 words, then for each half of 16
 //        -8 * sum(q) * 65537 (formats/q4.glsl tells why), for each its scale, and the sum of the
 //        values as rounded
 //   i10  q in -511..511 in 11 words, the scale, for each half of 16 sum(q), two zeros
+//   i8   with FORM_I8: q in -127..127, a byte each, then for each half of 16 its scale and the sum of
+//        its values as rounded: 3 texels
 float largest(vec4 a, vec4 b, vec4 c, vec4 d)
 {
     vec4 m = max(max(abs(a), abs(b)), max(abs(c), abs(d)));
@@ -66,3 +69,23 @@ void write_i10(uint at, vec4 v[8])
     out_i10[at + 2u] = uvec4(c, floatBitsToUint(most / 511.0));
     out_i10[at + 3u] = uvec4(uvec2(ivec2(half_sums(v))), 0u, 0u);
 }
+
+#ifdef FORM_I8
+uint pack8(vec4 q)
+{
+    uvec4 n = uvec4(ivec4(q)) & 255u;
+    return n.x | n.y << 8 | n.z << 16 | n.w << 24;
+}
+
+void write_i8(uint at, vec4 v[8])
+{
+    vec2 most = vec2(largest(v[0], v[1], v[2], v[3]), largest(v[4], v[5], v[6], v[7]));
+    vec2 k = vec2(to_integers(most.x, 127.0), to_integers(most.y, 127.0)), scale = most / 127.0;
+    [[unroll]] for (uint i = 0u; i < 8u; i++) v[i] = roundEven(v[i] * k[i / 4u]);
+    out_i8[at] = uvec4(pack8(v[0]), pack8(v[1]), pack8(v[2]), pack8(v[3]));
+    out_i8[at + 1u] = uvec4(pack8(v[4]), pack8(v[5]), pack8(v[6]), pack8(v[7]));
+    out_i8[at + 2u] = floatBitsToUint(vec4(scale, scale * half_sums(v)));
+}
+#else
+void write_i8(uint at, vec4 v[8]) {}
+#endif

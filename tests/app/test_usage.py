@@ -71,6 +71,8 @@ class Usage(cli.Case):
             for option, values in {
                     "--ctx": ["0", "-5", "1e3", "12x", "", "99999999999999999999", "31"],
                     "--batch": ["0", "many", "9000"],
+                    "--tier": ["4", "-1", "", "two"],
+                    "--disable": ["", "fp32", "texel,", ",texel", "int-dot,x"],
                     "--kv": ["f8", "", "F16", "q8", "q8_0 "]}.items():
                 for v in values:
                     self.misused(option, name, option, v)

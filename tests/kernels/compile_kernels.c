@@ -101,6 +101,7 @@ static VkPhysicalDevice find(VkInstance instance, const char *want, struct gpu_c
     uint32_t n = 16;
     if (vkEnumeratePhysicalDevices(instance, &n, d) < 0) return VK_NULL_HANDLE;
     for (uint32_t i = 0; i < n; i++) {
+        *caps = (struct gpu_caps){0};
         VkPhysicalDeviceSubgroupProperties sub = {
             .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
         VkPhysicalDeviceProperties2 p2 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
@@ -114,6 +115,11 @@ static VkPhysicalDevice find(VkInstance instance, const char *want, struct gpu_c
         caps->subgroup_shuffle = sub.subgroupSize >= 8 &&
                                  sub.supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
         caps->max_texel_elements = p.limits.maxTexelBufferElements;
+        caps->max_workgroup = p.limits.maxComputeWorkGroupInvocations;
+        caps->shared_bytes = p.limits.maxComputeSharedMemorySize;
+        caps->max_storage_buffers = p.limits.maxPerStageDescriptorStorageBuffers;
+        caps->api_version = p.apiVersion;
+        gpu_probe_features(d[i], caps);
         if (want ? strstr(p.deviceName, want) != NULL : !cpu) return d[i];
     }
     return VK_NULL_HANDLE;
@@ -128,7 +134,7 @@ static bool open_device(const char *want, struct gpu *g)
                 .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
                 .pApplicationInfo =
                     &(VkApplicationInfo){.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
-                                         .apiVersion = VK_API_VERSION_1_1}},
+                                         .apiVersion = VK_API_VERSION_1_3}},
             NULL, &g->instance) != VK_SUCCESS)
         return false;
     volkLoadInstanceOnly(g->instance);
@@ -141,16 +147,14 @@ static bool open_device(const char *want, struct gpu *g)
     VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                      .queueCount = 1,
                                      .pQueuePriorities = &(float){1}};
-    if (vkCreateDevice(g->physical,
-                       &(VkDeviceCreateInfo){.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-                                             .pNext = tally.statistics ? &f : NULL,
-                                             .queueCreateInfoCount = 1,
-                                             .pQueueCreateInfos = &queue,
-                                             .enabledExtensionCount = tally.statistics,
-                                             .ppEnabledExtensionNames = &ext},
-                       NULL, &g->device) != VK_SUCCESS)
+    gpu_choose_features(g, NULL);
+    if (gpu_make_device(g, &(VkDeviceCreateInfo){.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                                 .pNext = tally.statistics ? &f : NULL,
+                                                 .queueCreateInfoCount = 1,
+                                                 .pQueueCreateInfos = &queue,
+                                                 .enabledExtensionCount = tally.statistics,
+                                                 .ppEnabledExtensionNames = &ext}) != VK_SUCCESS)
         return false;
-    volkLoadDeviceTable(&g->vk, g->device);
     tally.create = g->vk.vkCreateComputePipelines;
     g->vk.vkCreateComputePipelines = create_counted;
     return true;
@@ -182,6 +186,21 @@ static void compile_rows(void)
                            weight_layout((enum weight_format)f)->name, nt, path_name());
             count(kernels_matmul(&k, (enum weight_format)f, nt, &p, &e), &e);
         }
+    static const uint32_t tokens[N_CLASSES] = {1, 4, 64};
+    for (uint32_t f = 0; f < N_WEIGHT_FORMATS; f++)
+        for (uint32_t c = 0; c < N_CLASSES; c++)
+            for (uint32_t w = WAY_PLAIN + 1; w < N_WAYS; w++) {
+                enum weight_format format = (enum weight_format)f;
+                uint32_t groups[3];
+                if (!matmul_can(&tally.gpu, format, (enum matmul_class)c, (enum matmul_way)w))
+                    continue;
+                (void)snprintf(tally.kernel, sizeof tally.kernel, "matmul %s, %s, %u tokens, %s",
+                               weight_layout(format)->name, matmul_way_name((enum matmul_way)w),
+                               tokens[c], path_name());
+                count(kernels_matmul_way(&k, format, (enum matmul_way)w, 128, tokens[c], &p, groups,
+                                         &e),
+                      &e);
+            }
     for (uint32_t mode = 0; mode < 3; mode++)
         for (uint32_t want = 1; want < 8; want++) {
             (void)snprintf(tally.kernel, sizeof tally.kernel, "norm %u, forms %u, %s", mode, want,
@@ -226,11 +245,18 @@ int main(int argc, char **argv)
         printf("no such device\n");
         return 1;
     }
-    g->texel = gpu_texel(&g->caps);
-    g->subgroups = g->caps.subgroup_shuffle;
     compile_rows();
+    if (g->texel && (g->dot || g->coop)) { // these read otherwise there
+        g->texel = false;
+        compile_rows();
+        g->texel = true;
+    }
     compile_attention(KV_F16);
     compile_attention(KV_Q8_0);
+    if (g->dot) printf("integer dot; ");
+    if (g->coop)
+        printf("cooperative matrices of %u x %u x %u; ", g->caps.coop[0], g->caps.coop[1],
+               g->caps.coop[2]);
     printf("%s: %u pipelines in %.1f s (longest %.1f s: %s), %u failed", g->caps.name, tally.n,
            tally.seconds, tally.longest, tally.slowest, tally.failed);
     if (tally.statistics) printf(", %u spill, at most %u VGPRs", tally.spilling, tally.vgprs);

@@ -15,16 +15,20 @@ static const struct {
     {"staging", {.force_staging = true}},
 };
 
-static void on_path(uint32_t device, size_t path, void (*check)(struct kt *t))
+static void on_device(uint32_t device, const char *path, const struct gpu_limits *limits,
+                      void (*check)(struct kt *t))
 {
     char want[16];
     struct err e = {0};
     struct kt t = {.rng = 0x9e3779b97f4a7c15u + device};
     (void)snprintf(want, sizeof want, "%u", device);
-    bool validated = gpu_create(want, true, &paths[path].limits, &t.gpu, &e);
-    if (!validated && !gpu_create(want, false, &paths[path].limits, &t.gpu, &e))
-        fail_msg("%s", e.msg);
-    (void)snprintf(t.name, sizeof t.name, "%s, %s", t.gpu.caps.name, paths[path].name);
+    bool validated = gpu_create(want, true, limits, &t.gpu, &e);
+    if (validated && limits->tier == 3 && t.gpu.caps.coopmat && !t.gpu.coop) {
+        gpu_destroy(&t.gpu); // the layer is too old for them
+        validated = false;
+    }
+    if (!validated && !gpu_create(want, false, limits, &t.gpu, &e)) fail_msg("%s", e.msg);
+    (void)snprintf(t.name, sizeof t.name, "%s, %s", t.gpu.caps.name, path);
     if (!validated) print_message("%s: without the validation layer\n", t.name);
     kernels_init(&t.k, &t.gpu);
     check(&t);
@@ -44,7 +48,23 @@ void kt_everywhere(void (*check)(struct kt *t))
     }
     for (size_t i = 0; i < n; i++)
         for (size_t p = 0; caps[i].usable && p < sizeof paths / sizeof paths[0]; p++, used++)
-            on_path((uint32_t)i, p, check);
+            on_device((uint32_t)i, paths[p].name, &paths[p].limits, check);
+    free(caps);
+    if (!used) skip();
+}
+
+void kt_tiers(void (*check)(struct kt *t))
+{
+    struct gpu_caps *caps;
+    size_t n, used = 0;
+    struct err e;
+    if (!gpu_list(&caps, &n, &e)) skip();
+    for (size_t i = 0; i < n; i++)
+        for (int ssbo = 0; caps[i].usable && ssbo < 2; ssbo++) {
+            struct gpu_limits limits = {.force_ssbo = ssbo, .tier_given = true, .tier = 3};
+            on_device((uint32_t)i, ssbo ? "tier 3, ssbo" : "tier 3", &limits, check);
+            used++;
+        }
     free(caps);
     if (!used) skip();
 }

@@ -32,6 +32,10 @@ struct kt { // one device on one path
 // validation layer where it is installed. No device: the test is skipped.
 void kt_everywhere(void (*check)(struct kt *t));
 
+// The same with the kernels of every tier that the device has, in the paths texel and ssbo. No
+// device that has any: skipped.
+void kt_tiers(void (*check)(struct kt *t));
+
 double kt_uniform(struct kt *t, double lo, double hi);
 uint32_t kt_below(struct kt *t, uint32_t n);
 enum kt_pattern { KT_RANDOM, KT_MIXED, KT_ZERO, KT_SPIKE, KT_TINY, KT_EQUAL, KT_N_PATTERNS };

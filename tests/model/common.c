@@ -4,7 +4,8 @@ struct engine *open_model(struct engine_params p)
 {
     struct engine *g;
     struct err e = {0};
-    p.validate = true;
+    // An old layer knows no cooperative matrices, and the engine goes without them under it.
+    p.validate = !(p.tier_given && p.tier == ENGINE_MAX_TIER);
     if (engine_open(&p, &g, &e)) return g;
     p.validate = false;
     if (e.code == ERR_DEVICE && engine_open(&p, &g, &e)) {

@@ -35,9 +35,9 @@ static void run(struct engine *g, uint32_t seq, const int32_t *ids, size_t n,
 
 // All positions of a prompt on the reference (its cache of type ref_kv) and on the engine. Returns
 // the largest rms_rel.
-static double worst_of(struct tiny_model m, enum engine_kv kv, uint32_t ref_kv, size_t n)
+static double worst_with(struct tiny_model m, struct engine_params p, uint32_t ref_kv, size_t n)
 {
-    struct engine *g = tiny(m, (struct engine_params){.kv = kv});
+    struct engine *g = tiny(m, p);
     uint32_t n_vocab = engine_info(g)->n_vocab;
     int32_t ids[64];
     struct gguf file;
@@ -58,6 +58,11 @@ static double worst_of(struct tiny_model m, enum engine_kv kv, uint32_t ref_kv, 
     free(want);
     free(got);
     return most;
+}
+
+static double worst_of(struct tiny_model m, enum engine_kv kv, uint32_t ref_kv, size_t n)
+{
+    return worst_with(m, (struct engine_params){.kv = kv}, ref_kv, n);
 }
 
 static double worst(struct tiny_model m, enum engine_kv kv, size_t n)
@@ -85,6 +90,34 @@ static void test_reference(void **state)
                       types[i].limit);
         if (!(r <= types[i].limit)) fail_msg("%s: rms_rel %g", quant_info(types[i].type)->name, r);
     }
+}
+
+// Every tier that the device has, in passes of one, few and many tokens (one: each position by
+// itself). Integer dot products take activations of 8 bits whatever the weights: the limit of Q4_0
+// above. Cooperative matrices round weights and activations to f16, perhaps towards zero: 2^-10 /
+// sqrt(3) each, so sqrt(2) * sqrt(9) * 5.6e-4 * 3 = 0.7 %.
+static void test_tiers(void **state)
+{
+    (void)state;
+    static const struct tiny_model models[] = {{.seed = 11, .type = QUANT_F32},
+                                               {.seed = 12, .type = QUANT_F16, .n_kv_heads = 2},
+                                               {.seed = 14, .type = QUANT_Q8_0, .n_kv_heads = 2},
+                                               {.seed = 15, .type = QUANT_Q4_0}};
+    static const double limits[][4] = {{5e-5, 5e-5, 0.009, 0.036},
+                                       {5e-5, 5e-5, 0.009, 0.036},
+                                       {5e-5, 5e-5, 0.036, 0.036},
+                                       {7e-3, 7e-3, 0.036, 0.036}};
+    static const uint32_t batches[] = {1, 8, 64};
+    for (uint32_t tier = 0; tier <= ENGINE_MAX_TIER; tier++)
+        for (uint32_t i = 0; i < 12; i++) {
+            struct tiny_model m = models[i % 4];
+            struct engine_params p = {
+                .kv = ENGINE_KV_F32, .n_batch = batches[i / 4], .tier_given = true, .tier = tier};
+            double r = worst_with(m, p, KV_F32, 40);
+            if (!(r <= limits[tier][i % 4]))
+                fail_msg("tier %u, %s, %u at once: rms_rel %g", tier, quant_info(m.type)->name,
+                         p.n_batch, r);
+        }
 }
 
 // Shapes: a tied output, rope factors, head sizes, a width that is not whole blocks of 32 (F32).
@@ -336,10 +369,11 @@ static void test_shift_angles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reference), cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_f16_cache), cmocka_unit_test(test_quantised_cache),
-        cmocka_unit_test(test_cuts),      cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_angles),    cmocka_unit_test(test_shift_angles),
+        cmocka_unit_test(test_reference),       cmocka_unit_test(test_tiers),
+        cmocka_unit_test(test_shapes),          cmocka_unit_test(test_f16_cache),
+        cmocka_unit_test(test_quantised_cache), cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_errors),          cmocka_unit_test(test_angles),
+        cmocka_unit_test(test_shift_angles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,19 +198,24 @@ static void run(struct engine *g, const int32_t *ids, size_t n, float *logits)
     if (!engine_run(g, &item, 1, logits, &e)) fail_msg("%s", e.msg);
 }
 
-static struct engine *open_with(const struct adapter *a, size_t n, const char (*paths)[32])
+static struct engine *open_with(const struct adapter *a, size_t n, const char (*paths)[32],
+                                uint32_t tier)
 {
     struct engine_lora loras[MAX_ADAPTERS];
     for (size_t i = 0; i < n; i++)
         loras[i] = (struct engine_lora){.path = paths[i], .scale = a[i].scale};
     return open_model((struct engine_params){.model_path = model_path,
                                              .kv = ENGINE_KV_F32,
-                                             .n_batch = 9, // three passes
+                                             .n_batch = tier < 3 ? 9 : 32, // three passes or one
+                                             .tier_given = tier > 0,
+                                             .tier = tier,
                                              .loras = loras,
                                              .n_loras = (uint32_t)n});
 }
 
-static struct measured measure(const struct tiny_model *m, const struct adapter *a, size_t n)
+// tier: 0 for the one that is usual on the device.
+static struct measured measure_at(uint32_t tier, const struct tiny_model *m,
+                                  const struct adapter *a, size_t n)
 {
     static const char paths[MAX_ADAPTERS][32] = {"lora_0.gguf", "lora_1.gguf", "lora_2.gguf"};
     struct config c;
@@ -223,7 +228,7 @@ static struct measured measure(const struct tiny_model *m, const struct adapter 
         write_adapter(&a[i], &c, paths[i]);
     for (size_t i = 0; i < N_IDS; i++)
         ids[i] = (int32_t)((noise(&seed) + 1) / 2 * (float)c.n_vocab);
-    struct engine *g = open_with(a, n, paths);
+    struct engine *g = open_with(a, n, paths, tier);
     float *got = logits_for(g, N_IDS);
     double *want = reference(&c, a, n, paths, ids), *plain = reference(&c, a, 0, paths, ids);
     run(g, ids, N_IDS, got);
@@ -241,6 +246,11 @@ static struct measured measure(const struct tiny_model *m, const struct adapter 
     free(want);
     free(plain);
     return r;
+}
+
+static struct measured measure(const struct tiny_model *m, const struct adapter *a, size_t n)
+{
+    return measure_at(0, m, a, n);
 }
 
 // f32 rounding in test_engine.c's terms: chains of additions times 2^-24 a stage, nine stages that
@@ -320,6 +330,17 @@ static void test_quantised(void **state)
     check("Q4_0", measure(&m, &a, 1), 0.036);
 }
 
+// Kernels of higher tiers read other forms of activations; the adapters still need theirs. Limits
+// of test_engine.c's test_tiers.
+static void test_tiers(void **state)
+{
+    (void)state;
+    const struct adapter a = {.seed = 5, .rank = 32, .targets = ALL, .scale = 0.5f};
+    const struct tiny_model m = {.seed = 35, .type = QUANT_Q4_0};
+    for (uint32_t tier = 1; tier <= ENGINE_MAX_TIER; tier++)
+        check("tier", measure_at(tier, &m, &a, 1), 0.036);
+}
+
 static void test_zero(void **state)
 {
     (void)state;
@@ -329,7 +350,7 @@ static void test_zero(void **state)
     int32_t ids[N_IDS] = {1, 2, 3};
     make_base(&(struct tiny_model){.seed = 36, .type = QUANT_Q4_0}, &c);
     write_adapter(&a[0], &c, paths[0]);
-    struct engine *plain = open_with(a, 0, paths), *zero = open_with(a, 1, paths);
+    struct engine *plain = open_with(a, 0, paths, 0), *zero = open_with(a, 1, paths, 0);
     float *want = logits_for(plain, N_IDS), *got = logits_for(plain, N_IDS);
     run(plain, ids, N_IDS, want);
     run(zero, ids, N_IDS, got);
@@ -584,11 +605,12 @@ static void test_inspect(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_targets),  cmocka_unit_test(test_several),
-        cmocka_unit_test(test_apart),    cmocka_unit_test(test_quantised),
-        cmocka_unit_test(test_zero),     cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_engine_refuses),
-        cmocka_unit_test(test_inspect),  cmocka_unit_test(test_rank),
+        cmocka_unit_test(test_targets),        cmocka_unit_test(test_several),
+        cmocka_unit_test(test_apart),          cmocka_unit_test(test_quantised),
+        cmocka_unit_test(test_zero),           cmocka_unit_test(test_tiers),
+        cmocka_unit_test(test_refused),        cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_engine_refuses), cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_rank),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

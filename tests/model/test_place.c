@@ -2,6 +2,7 @@
 // bit however a model is placed: resident, streamed, split over devices, cut into pieces, through
 // staging, and whether its tiles come from the tile cache, which survives whatever befalls its
 // file.
+#include "engine/kernels/choose.h"
 #include "engine/model/engine_internal.h"
 #include "tests/model/common.h"
 #include "base/file.h"
@@ -137,6 +138,28 @@ static void test_same_bits(void **state)
     (void)state;
     check_type(QUANT_Q4_0, false);
     check_type(QUANT_F16, true);
+}
+
+// With the kernels of the highest tier the same: sizes exact, bits the same however it is placed.
+static void test_tiers(void **state)
+{
+    (void)state;
+    const struct gpu_limits staging = {.force_staging = true}, pieces = {.max_matrix = 65536};
+    for (uint32_t tier = 2; tier <= ENGINE_MAX_TIER; tier++) {
+        struct engine_params p = {.tier_given = true, .tier = tier};
+        write_model(QUANT_Q4_0, false);
+        struct engine *g = open_with(p, NULL);
+        float *want = logits_of(g);
+        engine_close(g);
+        same(open_with(p, &staging), want, "a higher tier, staging");
+        same(open_with(p, &pieces), want, "a higher tier, pieces");
+        p.device = "0,0";
+        same(open_with(p, NULL), want, "a higher tier, two devices");
+        p.device = NULL;
+        p.max_bytes[0] = budget_for(1, 1);
+        same(open_with(p, NULL), want, "a higher tier, streamed");
+        free(want);
+    }
 }
 
 // A pass that ends early leaves the streaming thread somewhere; the next one starts over.
@@ -491,16 +514,43 @@ static void test_greedy(void **state)
         free(want);
         engine_close(g);
     }
+    remove(path);
+}
+
+// ---------------------------------------------------------------------------- chosen kernels
+
+// A device that measures does so once: the second time the same kernels compute the same bits.
+static void test_chosen(void **state)
+{
+    (void)state;
+    const struct gpu_limits as_gpu = {.as_gpu = true};
+    char kept[4096];
+    struct err e;
+    clear_tiles();
+    write_model(QUANT_Q8_0, false);
+    struct engine *g = open_with((struct engine_params){0}, &as_gpu);
+    const struct stage *s = &g->stages[0];
+    assert_true(choose_path(&s->gpu, kept, sizeof kept, &e));
+    assert_int_equal(file_exists(kept), s->gpu.split);
+    struct kernel_choice choice = s->choice;
+    float *want = logits_of(g);
+    engine_close(g);
+    g = open_with((struct engine_params){0}, &as_gpu);
+    assert_memory_equal(&g->stages[0].choice, &choice, sizeof choice);
+    same(g, want, "chosen before");
+    free(want);
+    if (!file_remove_tree(getenv("XDG_CACHE_HOME"), &e)) fail_msg("%s", e.msg);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_greedy),         cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_cancelled_pass), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_smaller),        cmocka_unit_test(test_tiles),
-        cmocka_unit_test(test_damaged_tiles),  cmocka_unit_test(test_changed_model),
-        cmocka_unit_test(test_no_tiles),
+        cmocka_unit_test(test_tiers),          cmocka_unit_test(test_cancelled_pass),
+        cmocka_unit_test(test_refused),        cmocka_unit_test(test_smaller),
+        cmocka_unit_test(test_tiles),          cmocka_unit_test(test_damaged_tiles),
+        cmocka_unit_test(test_changed_model),  cmocka_unit_test(test_no_tiles),
+        cmocka_unit_test(test_chosen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
