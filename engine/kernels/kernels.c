@@ -99,7 +99,7 @@ uint64_t kernels_fingerprint(void)
     uint64_t h = 0xcbf29ce484222325u; // FNV-1a
     for (uint32_t k = 0; k < N_KERNELS; k++)
         for (uint32_t path = 0; path < 2; path++)
-            for (size_t i = 0; i < *infos[k].spirv_bytes[path]; i++)
+            for (size_t i = 0; infos[k].spirv[path] && i < *infos[k].spirv_bytes[path]; i++)
                 h = (h ^ infos[k].spirv[path][i]) * 0x100000001b3u;
     return h;
 }

@@ -144,6 +144,11 @@ uint32_t forward_stride(const struct forward *f);
 
 bool forward_run(struct forward *f, const struct pass *pass, struct err *e);
 
+// forward_record.c: records what `s` asks for, unless that is what the command buffer holds already;
+// the output matrix as a matvec, to time it.
+bool forward_record(struct forward *f, const struct shape *s, struct err *e);
+bool forward_record_matvec(struct forward *f, struct err *e);
+
 // Drivers compile at first dispatch: every kernel that a pass needs once, so that no later call
 // pays for it. Streamed layers are left out.
 bool forward_warm_up(struct forward *f, struct err *e);

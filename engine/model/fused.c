@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum {
+    MIN_EMBD = 256,     // toys compute faster than this kernel compiles, a second once
     MAX_SLICES = 4,
     MAX_HEADS = 4,      // query heads of an attention item: their keys' sums stay in registers
     MAX_TURNS = 60000,  // of loops in an invocation: Mesa 22.3 ends it at 65,535 in all
@@ -14,11 +15,11 @@ enum {
     MAX_FAILURES = 3,   // passes in a row until meetings are given up
 };
 
-uint32_t fused_groups(const struct gpu *gpu)
+uint32_t fused_groups(const struct gpu *gpu, const struct config *c)
 {
     bool software = !strcmp(gpu->caps.type, "cpu") && gpu->texel && gpu->subgroups && !gpu->split &&
                     !gpu->dot && !gpu->coop;
-    return software && gpu->caps.unified && !gpu->force_staging ? parallel_workers() : 0;
+    return software && c->n_embd >= MIN_EMBD ? parallel_workers() : 0;
 }
 
 static uint32_t blocks(uint32_t columns)
@@ -54,14 +55,14 @@ static struct kernel_layer common(const struct gpu *gpu, const struct config *c)
                                  .n_heads = c->n_heads,
                                  .n_kv_heads = c->n_kv_heads,
                                  .heads = heads,
-                                 .slices = slices(c->n_heads / heads, fused_groups(gpu)),
+                                 .slices = slices(c->n_heads / heads, fused_groups(gpu, c)),
                                  .n_embd = c->n_embd,
                                  .n_ff = c->n_ff};
 }
 
 struct fused_bytes fused_scratch(const struct gpu *gpu, const struct config *c)
 {
-    uint32_t n_groups = fused_groups(gpu);
+    uint32_t n_groups = fused_groups(gpu, c);
     if (!n_groups) return (struct fused_bytes){0};
     uint64_t q = blocks(c->n_heads * c->head_dim), ff = blocks(c->n_ff), embd = blocks(c->n_embd);
     uint64_t most = size_max(size_max(q, ff), embd), n = FUSED_MAX_TOKENS;
@@ -307,7 +308,7 @@ bool fused_create(struct forward *f, struct err *e)
 {
     struct fused *u = &f->fused;
     const struct weights *w = f->weights;
-    if (!fused_groups(f->gpu) || f->kv.n_parts != 1 || f->p.kv_type > KV_F32 || !w->n_layers)
+    if (!fused_groups(f->gpu, f->config) || f->kv.n_parts != 1 || f->p.kv_type > KV_F32 || !w->n_layers)
         return true;
     u->k = common(f->gpu, f->config);
     u->k.kv_type = f->p.kv_type;
@@ -315,7 +316,7 @@ bool fused_create(struct forward *f, struct err *e)
     u->set = calloc(w->n_layers, sizeof(VkDescriptorSet));
     u->x = malloc(x * sizeof *u->x);
     if (!u->set || !u->x) return err_nomem(e, "a pass", x * sizeof *u->x);
-    u->n_groups = fused_groups(f->gpu);
+    u->n_groups = fused_groups(f->gpu, f->config);
     if (!gpu_sets_create(f->gpu, w->n_layers + 1, &u->sets, e) || !probe(f, e)) return false;
     for (uint32_t i = 0; i < w->n_layers; i++) {
         struct kernel_layer k = u->k;

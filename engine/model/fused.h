@@ -30,8 +30,8 @@ struct fused {
     float *x;             // the pass's input, to begin again: [FUSED_MAX_TOKENS, n_embd padded]
 };
 
-// Workgroups on this device; 0: it has no use for fused layers.
-uint32_t fused_groups(const struct gpu *gpu);
+// Workgroups for such layers on this device; 0: they take other kernels.
+uint32_t fused_groups(const struct gpu *gpu, const struct config *c);
 // Bytes of the buffers that it takes beside those of other kernels.
 struct fused_bytes {
     uint64_t acts, hidden, attended, meeting;
