@@ -19,7 +19,7 @@ uint32_t fused_groups(const struct gpu *gpu, const struct config *c)
 {
     bool software = !strcmp(gpu->caps.type, "cpu") && gpu->texel && gpu->subgroups && !gpu->split &&
                     !gpu->dot && !gpu->coop;
-    return software && c->n_embd >= MIN_EMBD ? parallel_workers() : 0;
+    return software && c->n_embd >= MIN_EMBD && !gpu->no_fused ? parallel_workers() : 0;
 }
 
 static uint32_t blocks(uint32_t columns)

@@ -448,6 +448,7 @@ bool gpu_create(const char *want, bool validate, const struct gpu_limits *limits
     vkGetPhysicalDeviceMemoryProperties(out->physical, &out->memory);
     out->force_staging = limits && limits->force_staging;
     out->no_timestamps = limits && limits->no_timestamps;
+    out->no_fused = limits && limits->no_fused;
     if (limits && limits->max_buffer_range && limits->max_buffer_range < out->caps.max_buffer_range)
         out->caps.max_buffer_range = limits->max_buffer_range;
     out->max_bytes = limits ? limits->max_bytes : 0;

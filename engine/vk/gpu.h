@@ -43,7 +43,7 @@ struct gpu_caps { // what was probed, or lowered by gpu_limits
 bool gpu_list(struct gpu_caps **out, size_t *n, struct err *e);
 
 struct gpu_limits { // tests lower limits and hide features; zeros change nothing
-    bool force_staging, force_ssbo, no_subgroup, no_timestamps;
+    bool force_staging, force_ssbo, no_subgroup, no_timestamps, no_fused;
     bool no_fp16, no_dot, no_coopmat;
     bool tier_given; // kernels of tiers up to `tier` and no others, the highest that the device can
     uint32_t tier;   // run: without a measurement, also on a software device
@@ -71,7 +71,7 @@ struct gpu { // fields are read-only outside engine/vk
     VkPhysicalDeviceMemoryProperties memory;
     struct gpu_caps caps;
     bool texel; // kernels read through texel buffers
-    bool force_staging, subgroups, no_timestamps;
+    bool force_staging, subgroups, no_timestamps, no_fused;
     bool split;          // kernels may be those that suit GPUs
     bool dot, coop;      // kernels may use integer dot products, cooperative matrices
     bool forced;         // by gpu_limits.tier: the highest tier is used, nothing is measured

@@ -38,10 +38,16 @@ static void write_model(enum quant_type type, bool tied)
     write_seeded(type, tied, 31);
 }
 
-static struct engine *open_with(struct engine_params p, const struct gpu_limits *limits)
+// Fused layers (engine/model/fused.h) add in another order than the kernels that matrices in pieces
+// need: with or without them, but not both, the bits are the same.
+static bool with_fused;
+
+static struct engine *open_with(struct engine_params p, const struct gpu_limits *wanted)
 {
     struct engine *g = NULL;
     struct err e;
+    struct gpu_limits copy = wanted ? *wanted : (struct gpu_limits){0}, *limits = &copy;
+    limits->no_fused = !with_fused;
     p.model_path = path;
     if (!p.n_batch) p.n_batch = 16;
     p.n_ctx = 96;
@@ -131,6 +137,26 @@ static void check_type(enum quant_type type, bool tied)
                                  .max_bytes = {budget_for(0, 2), budget_for(0, 2)}};
     same(open_with(both, NULL), want, "two small devices");
     free(want);
+}
+
+static void test_fused_bits(void **state)
+{
+    (void)state;
+    const struct gpu_limits staging = {.force_staging = true}, work = {.max_work = 1};
+    with_fused = true;
+    write_model(QUANT_Q4_0, false);
+    const struct engine_params streamed = {.max_bytes = {budget_for(2, 1)}};
+    struct engine *g = open_with((struct engine_params){0}, NULL);
+    bool fused = g->stages[0].forward.fused.n_groups != 0;
+    float *want = logits_of(g);
+    engine_close(g);
+    same(open_with(streamed, NULL), want, "fused, streamed");
+    same(open_with(streamed, &staging), want, "fused, streamed, staging");
+    same(open_with((struct engine_params){0}, &work), want, "fused, short submissions");
+    same(open_with((struct engine_params){.device = "0,0"}, NULL), want, "fused, two devices");
+    free(want);
+    with_fused = false;
+    if (!fused) skip(); // not a software device, or a model that is too small
 }
 
 static void test_same_bits(void **state)
@@ -546,7 +572,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_greedy),         cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_tiers),          cmocka_unit_test(test_cancelled_pass),
+        cmocka_unit_test(test_fused_bits),     cmocka_unit_test(test_tiers),
+        cmocka_unit_test(test_cancelled_pass),
         cmocka_unit_test(test_refused),        cmocka_unit_test(test_smaller),
         cmocka_unit_test(test_tiles),          cmocka_unit_test(test_damaged_tiles),
         cmocka_unit_test(test_changed_model),  cmocka_unit_test(test_no_tiles),
