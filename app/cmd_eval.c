@@ -29,8 +29,8 @@ static const char help[] =
     "  --allow-unsafe  run generated programs even where no sandbox is to be had\n"
     "  --prompts-only F  write every item's prompt and its hash to F; needs no "
     "model\n" APP_ENGINE_HELP "\n"
-    "One of --minutes, --limit and --items; none: all items. ^C keeps what was scored;\n"
-    "go on with --resume.\n";
+    "One of --minutes, --limit and --items; none: all items. ^C keeps what was\n"
+    "scored; go on with --resume.\n";
 
 struct eval_options {
     struct app_engine engine;

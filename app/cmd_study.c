@@ -47,9 +47,9 @@ static void print_help(void)
            "learning plan made from both: hardware.json, results.json, plan.json, prompt.txt\n"
            "and plan.pdf.\n\n"
            "  --out DIR       where everything goes (lectern-plan)\n"
-           "  --items LIST    so many items of each task, or one number for all; of mmlu each\n"
-           "                  subject its share (mmlu=114,gsm8k=24,humaneval=24; where these\n"
-           "                  would take over 15 minutes, those that fit in 15 minutes)\n"
+           "  --items LIST    so many items of each task, or one number for all; of mmlu\n"
+           "                  each subject its share (mmlu=114,gsm8k=32,humaneval=32; where\n"
+           "                  these would take over 15 minutes, what fits in 15)\n"
            "  --minutes N     instead: what fits in N minutes\n"
            "  --limit N       instead: the first N items of each task, of each mmlu subject\n"
            "  --tasks LIST    of mmlu, gsm8k, gsm8k_cot, humaneval (mmlu,gsm8k,humaneval)\n"
@@ -214,9 +214,8 @@ static bool study(struct study *s, const struct learner *learner, struct err *e)
         !app_engine_open_eval(&s->engine, s->model, EVAL_SEQS, &g, e))
         return false;
     bool resumed = s->eval.resume && file_exists(s->hardware);
-    bool ok =
-        file_mkdirs(s->out, e) && (resumed || measure(s, g, pr, e)) && choose_items(s, e) &&
-        score(s, g, pr, &report, e);
+    bool ok = file_mkdirs(s->out, e) && (resumed || measure(s, g, pr, e)) && choose_items(s, e) &&
+              score(s, g, pr, &report, e);
     engine_close(g);
     if (!ok || !write_plan(s, learner, report.results_path, e)) return false;
     printf("\n%s  (%.0f s; also there: plan.json, prompt.txt, results.json, hardware.json)\n",

@@ -84,7 +84,7 @@ void eval_judge_close(struct eval_judge *j);
 
 struct eval_cost {
     uint32_t items;
-    uint32_t n_read, n_written; // tokens an item, about: of the default model on the bundled sets
+    uint32_t n_read, n_written; // tokens an item, about; shared shots are spread over the items
 };
 
 struct eval_task {
@@ -150,10 +150,10 @@ struct eval_params {
     const char *model_path; // for the record and for --resume's check
     double minutes;         // for all tasks together; 0: no time limit
     uint32_t limit;         // first items of each subject; 0: all
-    const char *items;      // "mmlu=100,gsm8k=24": so many of these tasks, each subject its share; or
-                            // "50": of each. NULL: all. One of minutes, limit and items at most
-    uint32_t seqs;          // prompts at once; 0: as many as the engine has sequences for
-    bool no_reuse;          // compute shared shots anew for every item
+    const char *items; // "mmlu=100,gsm8k=24": so many of these tasks, each subject its share; or
+                       // "50": of each. NULL: all. One of minutes, limit and items at most
+    uint32_t seqs;     // prompts at once; 0: as many as the engine has sequences for
+    bool no_reuse;     // compute shared shots anew for every item
     uint64_t seed;          // of the few-shot draw: EVAL_DEFAULT_SEED is lm-eval's
     bool resume;            // go on where out_dir's results.json stopped
     bool allow_unsafe;

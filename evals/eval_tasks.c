@@ -52,8 +52,7 @@ bool eval_parse_items(const char *items, const struct eval_task *const *list, si
                            "not '%.60s'",
                            items);
         for (size_t k = i; k < (every ? n : i + 1); k++) {
-            if (counts[k])
-                return err_set(e, ERR_ARG, "--items names %s twice", list[k]->name);
+            if (counts[k]) return err_set(e, ERR_ARG, "--items names %s twice", list[k]->name);
             counts[k] = (uint32_t)v;
         }
         if (!number[digits]) return true;

@@ -41,7 +41,7 @@ struct lm {
     struct engine *g;          // borrowed
     const struct vocab *vocab; // borrowed
     uint32_t n_ctx, n_vocab, n_slots;
-    bool shares; // the beginning is kept, in a sequence of its own
+    bool shares;         // the beginning is kept, in a sequence of its own
     uint64_t n_computed; // tokens that went through the model
     struct tokens prefix;
     float *logits; // [LM_MAX_SLOTS, n_vocab]

@@ -1,8 +1,9 @@
 // eval_run: asks the engine for what the session still needs.
 //
 // Letter tasks run subject by subject, so that the shots are computed once a subject; several
-// questions of a subject share a forward pass. Generated answers run in several sequences; a sequence
-// that is done takes the next item at once, whose prompt goes along with the others' next tokens.
+// questions of a subject share a forward pass. Generated answers run in several sequences; a
+// sequence that is done takes the next item at once, whose prompt goes along with the others' next
+// tokens.
 //
 // With a time limit each task gets an equal part of what is left. Some items are run first to
 // measure the speed; they count. The subset is then fixed and written down before the rest runs.
@@ -23,7 +24,7 @@ struct runner {
     double share_s, start_s; // this task's part of the time, its begin
     double before_s;         // seconds it took in earlier runs
     uint32_t prefix;         // index of the shots in sequence 0; UINT32_MAX: none
-    size_t n_before;         // items done when it began: the estimate of the time left leaves them out
+    size_t n_before; // items done when it began: the estimate of the time left leaves them out
 };
 
 static double elapsed(const struct runner *r)
@@ -37,6 +38,15 @@ static void show_begin(struct runner *r, size_t n)
     progress_begin(r->progress, r->t->task->name, 1000 * (uint64_t)(n - r->n_before));
 }
 
+// Thousandths of an item that are done when its prompt is read and n tokens are written, each as
+// dear as two of the prompt. What grows beyond the usual length is taken to go to its limit.
+static uint64_t part_of(const struct eval_task *t, uint32_t n)
+{
+    const struct eval_cost *c = &t->study;
+    uint64_t most = n < c->n_written ? c->n_written : t->max_gen_toks;
+    return 1000 * (c->n_read + 2 * (uint64_t)n) / (c->n_read + 2 * most);
+}
+
 static void show(struct runner *r)
 {
     struct eval_score sc;
@@ -44,7 +54,7 @@ static void show(struct runner *r)
     uint64_t done = 1000 * (uint64_t)(r->t->n_done - r->n_before);
     for (uint32_t i = 0; i < r->lm->n_slots; i++) {
         const struct lm_slot *s = &r->lm->slots[i];
-        if (s->active) done += 1000 * (uint64_t)s->n_generated / s->max_tokens;
+        if (s->active && s->n_generated) done += part_of(r->t->task, s->n_generated);
     }
     run_score(r->t, eval_task_filters(r->t->task) - 1, &sc);
     (void)snprintf(note, sizeof note, "%.1f %% of %zu", 100 * sc.score, sc.n);
@@ -174,23 +184,34 @@ static bool collect(struct runner *r, struct err *e)
     return true;
 }
 
+// Takes what comes next into free slots, but not more prompts at a time than a batch holds: a slow
+// device would be silent for long. *more: whether the list goes on.
+static bool refill(struct runner *r, size_t n, bool timed, size_t *at, bool *more, struct err *e)
+{
+    size_t fresh = 0, batch = engine_info(r->lm->g)->n_batch;
+    uint32_t item;
+    for (uint32_t i = 0; *more && fresh < batch && i < r->lm->n_slots; i++) {
+        struct lm_slot *s = &r->lm->slots[i];
+        if (s->active) continue;
+        *more =
+            !(timed && elapsed(r) > r->share_s) && session_next(r->t, r->t->order, n, at, &item);
+        if (*more && !start_item(r, s, item, e)) return false;
+        fresh += *more ? s->pending.n : 0;
+    }
+    return true;
+}
+
 // Runs the first n of the order, n_slots at a time. Once the task's time is over nothing more is
 // started, but what was started is finished: stopping it would favour short answers. *started:
 // how many of the order were started or done before.
 static bool run_texts(struct runner *r, size_t n, bool timed, size_t *started, struct err *e)
 {
-    struct task_run *t = r->t;
     size_t at = 0;
-    uint32_t item;
     bool more = true;
     while (more || lm_busy(r->lm)) {
-        for (uint32_t i = 0; more && i < r->lm->n_slots; i++) {
-            struct lm_slot *s = &r->lm->slots[i];
-            if (s->active) continue;
-            more = !(timed && elapsed(r) > r->share_s) && session_next(t, t->order, n, &at, &item);
-            if (more && !start_item(r, s, item, e)) return false;
-        }
-        if (!cancel_check(e) || !lm_step(r->lm, e) || !collect(r, e)) return false;
+        if (!refill(r, n, timed, &at, &more, e) || !cancel_check(e) || !lm_step(r->lm, e) ||
+            !collect(r, e))
+            return false;
         show(r);
     }
     *started = at;
@@ -264,9 +285,8 @@ static void describe(struct engine *g, const struct eval_params *p, struct eval_
 {
     const struct engine_info *info = engine_info(g);
     const struct engine_device *dev = engine_device(g);
-    *m = (struct eval_model){.n_params = info->n_params,
-                             .n_ctx = info->n_ctx,
-                             .n_seqs = lm_slots_of(g, p->seqs)};
+    *m = (struct eval_model){
+        .n_params = info->n_params, .n_ctx = info->n_ctx, .n_seqs = lm_slots_of(g, p->seqs)};
     (void)snprintf(m->name, sizeof m->name, "%s", info->name);
     (void)snprintf(m->file_type, sizeof m->file_type, "%s", info->file_type);
     (void)snprintf(m->path, sizeof m->path, "%s", p->model_path);

@@ -99,9 +99,9 @@ class Study(cli.Case):
     def test_default_items(self):
         """Without an option: as many items of each task as help says."""
         r = self.ok("study", self.m, "--tasks", "mmlu,gsm8k", "--out", self.path("fixed"))
-        self.assertIn("Scoring mmlu=114,gsm8k=24\n", r.err)
-        self.assertEqual(self.counts("fixed"), [("mmlu", 114), ("gsm8k", 24), ("gsm8k", 24)])
-        self.assertIn("humaneval=24", self.ok("study", "--help").out.decode())
+        self.assertIn("Scoring mmlu=114,gsm8k=32\n", r.err)
+        self.assertEqual(self.counts("fixed"), [("mmlu", 114), ("gsm8k", 32), ("gsm8k", 32)])
+        self.assertIn("humaneval=32", self.ok("study", "--help").out.decode())
 
     def test_slow_machine(self):
         """Where the usual items would take too long there is a time limit instead, and it says
@@ -119,8 +119,8 @@ class Study(cli.Case):
         with open(out + "/hardware.json", "w", encoding="utf-8") as f:
             json.dump(hardware, f)
         for _ in range(2):
-            r = self.ok(*args, "--resume")  # 24 * (140 / 10 + 150 / 3) seconds
-            self.assertIn("about 26 minutes here: what fits in 15", r.err)
+            r = self.ok(*args, "--resume")  # 32 * (140 / 10 + 100 / 3) seconds
+            self.assertIn("about 25 minutes here: what fits in 15", r.err)
             self.assertIn("Scoring humaneval for 15 minutes", r.err)
             self.assertEqual(self.counts("slow"), [("humaneval", 3)])
             self.assertEqual(self.doc("slow", "results.json")["run"]["minutes"], 15)

@@ -506,10 +506,23 @@ static void item_lists(void **state)
     assert_true(c[0] == 9999999 && c[1] == 0 && c[2] == 3);
     assert_ok(eval_parse_items("7", list, n, c, &e), e);
     assert_true(c[0] == 7 && c[1] == 7 && c[2] == 7);
-    static const char *const wrong[] = {"",         ",",       "0",         "mmlu",     "mmlu=",
-                                        "mmlu=0",   "mmlu=x",  "mmlu=-1",   "mmlu=1,",  "mmlu=1.5",
-                                        "7,mmlu=1", "mmlu=1,7", "mmlu=1,mmlu=2", "gsm8k_cot=1",
-                                        "=3",       "mmlu=10000000", "7x"};
+    static const char *const wrong[] = {"",
+                                        ",",
+                                        "0",
+                                        "mmlu",
+                                        "mmlu=",
+                                        "mmlu=0",
+                                        "mmlu=x",
+                                        "mmlu=-1",
+                                        "mmlu=1,",
+                                        "mmlu=1.5",
+                                        "7,mmlu=1",
+                                        "mmlu=1,7",
+                                        "mmlu=1,mmlu=2",
+                                        "gsm8k_cot=1",
+                                        "=3",
+                                        "mmlu=10000000",
+                                        "7x"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         if (eval_parse_items(wrong[i], list, n, c, &e)) fail_msg("'%s' was taken", wrong[i]);
         assert_non_null(strstr(e.msg, "--items"));
