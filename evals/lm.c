@@ -305,21 +305,38 @@ static bool take_token(struct lm *lm, struct lm_slot *s, const float *logits, st
     return tokens_push(&s->pending, id, e);
 }
 
-bool lm_step(struct lm *lm, struct err *e)
+// A pass for these slots: their pending tokens, then a new one for each.
+static bool run_slots(struct lm *lm, struct lm_slot *const *slots, size_t n, struct err *e)
 {
     struct engine_item items[LM_MAX_SLOTS];
-    struct lm_slot *of[LM_MAX_SLOTS];
-    size_t n = 0;
+    for (size_t i = 0; i < n; i++)
+        items[i] = (struct engine_item){.seq = slots[i]->seq,
+                                        .tokens = slots[i]->pending.ids,
+                                        .n = slots[i]->pending.n,
+                                        .want = LOGITS_LAST};
+    if (n && !run(lm, items, n, lm->logits, e)) return false;
+    for (size_t i = 0; i < n; i++)
+        if (!take_token(lm, slots[i], lm->logits + i * lm->n_vocab, e)) return false;
+    return true;
+}
+
+bool lm_step(struct lm *lm, struct err *e)
+{
+    enum { TOGETHER = 8 }; // a software device adds in another order in passes of more tokens
+    struct lm_slot *prompts[LM_MAX_SLOTS] = {0}, *texts[LM_MAX_SLOTS] = {0};
+    size_t n_prompts = 0, n_texts = 0;
     for (uint32_t i = 0; i < lm->n_slots; i++) {
         struct lm_slot *s = &lm->slots[i];
         if (!s->active) continue;
-        of[n] = s;
-        items[n++] = (struct engine_item){
-            .seq = s->seq, .tokens = s->pending.ids, .n = s->pending.n, .want = LOGITS_LAST};
+        if (s->n_generated)
+            texts[n_texts++] = s;
+        else
+            prompts[n_prompts++] = s;
     }
-    if (!n) return true;
-    if (!run(lm, items, n, lm->logits, e)) return false;
-    for (size_t i = 0; i < n; i++)
-        if (!take_token(lm, of[i], lm->logits + i * lm->n_vocab, e)) return false;
+    if (!run_slots(lm, prompts, n_prompts, e)) return false;
+    for (size_t at = 0, n; at < n_texts; at += n) {
+        n = n_texts - at < TOGETHER ? n_texts - at : TOGETHER;
+        if (!run_slots(lm, texts + at, n, e)) return false;
+    }
     return true;
 }

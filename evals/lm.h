@@ -65,7 +65,8 @@ bool lm_letters(struct lm *lm, const struct lm_question *q, size_t n, struct eva
 // Puts a prompt into a free slot: cut at the left to n_ctx - max_gen_toks tokens.
 bool lm_start(struct lm *lm, struct lm_slot *slot, uint32_t item, const struct eval_task *t,
               const char *prompt, size_t size, struct err *e);
-// One forward pass for all active slots; slots that reached a stop, an end token or their limit
+// A token for every active slot; prompts and texts in passes apart, so that a text's tokens are always
+// computed in passes of few tokens, whatever else begins. Slots that reached a stop, an end token or their limit
 // get `finished`, and their text is cut at the earliest stop and made valid UTF-8.
 bool lm_step(struct lm *lm, struct err *e);
 void lm_release(struct lm_slot *slot); // the slot is free again

@@ -2,8 +2,7 @@
 //
 // Letter tasks run subject by subject, so that the shots are computed once a subject; several
 // questions of a subject share a forward pass. Generated answers run in several sequences; a
-// sequence that is done takes the next item at once, whose prompt goes along with the others' next
-// tokens.
+// sequence that is done takes the next item at once.
 //
 // With a time limit each task gets an equal part of what is left. Some items are run first to
 // measure the speed; they count. The subset is then fixed and written down before the rest runs.
