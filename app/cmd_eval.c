@@ -18,15 +18,19 @@ static const char help[] =
     "                  bundled sets, written for Lectern)\n"
     "  --minutes N     as many items as fit in N minutes for all tasks together\n"
     "  --limit N       the first N items of each task, of each subject for mmlu\n"
+    "  --items LIST    so many of each task, as mmlu=100,gsm8k=24, or one number for\n"
+    "                  all; of mmlu each subject its share\n"
     "  --out DIR       where the results go (lectern-eval)\n"
     "  --resume        go on with the interrupted run in --out\n"
     "  --seed N        seed of the few-shot draw (1234, as in lm-evaluation-harness)\n"
+    "  --seqs N        prompts computed at once, 1 to 16 (8)\n"
+    "  --no-reuse      compute the examples that questions share anew for each\n"
     "  --json          print results.json instead of the table\n"
     "  --allow-unsafe  run generated programs even where no sandbox is to be had\n"
     "  --prompts-only F  write every item's prompt and its hash to F; needs no "
     "model\n" APP_ENGINE_HELP "\n"
-    "Neither --minutes nor --limit: all items. ^C keeps what was scored; go on with\n"
-    "--resume.\n";
+    "One of --minutes, --limit and --items; none: all items. ^C keeps what was\n"
+    "scored; go on with --resume.\n";
 
 struct eval_options {
     struct app_engine engine;
@@ -40,6 +44,9 @@ enum {
     OPT_DATA,
     OPT_MINUTES,
     OPT_LIMIT,
+    OPT_ITEMS,
+    OPT_SEQS,
+    OPT_NO_REUSE,
     OPT_OUT,
     OPT_RESUME,
     OPT_JSON,
@@ -53,6 +60,9 @@ static const struct option long_options[] = {
     {"data", required_argument, NULL, OPT_DATA},
     {"minutes", required_argument, NULL, OPT_MINUTES},
     {"limit", required_argument, NULL, OPT_LIMIT},
+    {"items", required_argument, NULL, OPT_ITEMS},
+    {"seqs", required_argument, NULL, OPT_SEQS},
+    {"no-reuse", no_argument, NULL, OPT_NO_REUSE},
     {"out", required_argument, NULL, OPT_OUT},
     {"resume", no_argument, NULL, OPT_RESUME},
     {"seed", required_argument, NULL, OPT_SEED},
@@ -70,6 +80,9 @@ static bool parse_option(int c, struct eval_options *o, struct err *e)
     case OPT_DATA: o->p.data_dir = optarg; return true;
     case OPT_MINUTES: return app_parse_f64("--minutes", optarg, 0.01, 1e6, &o->p.minutes, e);
     case OPT_LIMIT: return app_parse_u32("--limit", optarg, 1, 1000000, &o->p.limit, e);
+    case OPT_ITEMS: o->p.items = optarg; return true;
+    case OPT_SEQS: return app_parse_u32("--seqs", optarg, 1, EVAL_MAX_SEQS, &o->p.seqs, e);
+    case OPT_NO_REUSE: o->p.no_reuse = true; return true;
     case OPT_OUT: o->p.out_dir = optarg; return true;
     case OPT_RESUME: o->p.resume = true; return true;
     case OPT_SEED:
@@ -104,7 +117,7 @@ static int score(struct eval_options *o)
     struct err e = {0}, print_e = {0};
     struct engine *g = NULL;
     struct eval_report report = {0};
-    if (!app_engine_open_eval(&o->engine, o->model, &g, &e)) return app_fail(&e);
+    if (!app_engine_open_eval(&o->engine, o->model, o->p.seqs, &g, &e)) return app_fail(&e);
     o->p.model_path = o->engine.path;
     o->p.adapters = o->engine.lora_text;
     o->p.kv = engine_kv_name(o->engine.p.kv);
@@ -123,9 +136,11 @@ int cmd_eval(int argc, char **argv)
     struct err e = {0};
     struct eval_options o = {.p = {.tasks = "mmlu,gsm8k,humaneval",
                                    .out_dir = "lectern-eval",
+                                   .seqs = EVAL_SEQS,
                                    .seed = EVAL_DEFAULT_SEED}};
     const struct eval_task *list[EVAL_MAX_TASKS];
     size_t n;
+    uint32_t counts[EVAL_MAX_TASKS];
     app_engine_init(&o.engine);
     for (int c; (c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1;) {
         if (c == 'h') {
@@ -138,8 +153,10 @@ int cmd_eval(int argc, char **argv)
     int status = app_one_model("eval", argc, argv, &o.model);
     if (status != APP_OK) return status;
     if (!eval_parse_tasks(o.p.tasks, list, &n, &e)) return app_usage("eval", "%s", e.msg);
-    if (o.p.minutes > 0 && o.p.limit)
-        return app_usage("eval", "--minutes and --limit exclude each other");
+    if ((o.p.minutes > 0) + (o.p.limit > 0) + (o.p.items != NULL) > 1)
+        return app_usage("eval", "--minutes, --limit and --items exclude each other");
+    if (o.p.items && !eval_parse_items(o.p.items, list, n, counts, &e))
+        return app_usage("eval", "%s", e.msg);
     if (!o.prompts) return score(&o);
     bool ok = eval_write_prompts(o.p.tasks, o.p.data_dir, o.p.seed, o.p.limit, o.prompts, &e);
     return ok ? APP_OK : app_fail(&e);

@@ -17,6 +17,7 @@ enum {
     OPT_OUT = OPT_OWN,
     OPT_MINUTES,
     OPT_LIMIT,
+    OPT_ITEMS,
     OPT_TASKS,
     OPT_DATA,
     OPT_RESUME,
@@ -30,6 +31,7 @@ static const struct option long_options[] = {
     {"out", required_argument, NULL, OPT_OUT},
     {"minutes", required_argument, NULL, OPT_MINUTES},
     {"limit", required_argument, NULL, OPT_LIMIT},
+    {"items", required_argument, NULL, OPT_ITEMS},
     {"tasks", required_argument, NULL, OPT_TASKS},
     {"data", required_argument, NULL, OPT_DATA},
     {"resume", no_argument, NULL, OPT_RESUME},
@@ -41,11 +43,14 @@ static const struct option long_options[] = {
 static void print_help(void)
 {
     printf("usage: lectern study [MODEL] [OPTION]...\n\n"
-           "Measures this machine, scores the model within a time budget, and writes a\n"
+           "Measures this machine, scores the model on some items of each task, and writes a\n"
            "learning plan made from both: hardware.json, results.json, plan.json, prompt.txt\n"
            "and plan.pdf.\n\n"
            "  --out DIR       where everything goes (lectern-plan)\n"
-           "  --minutes N     time for the scores (5)\n"
+           "  --items LIST    so many items of each task, or one number for all; of mmlu\n"
+           "                  each subject its share (mmlu=114,gsm8k=32,humaneval=32; where\n"
+           "                  these would take over 15 minutes, what fits in 15)\n"
+           "  --minutes N     instead: what fits in N minutes\n"
            "  --limit N       instead: the first N items of each task, of each mmlu subject\n"
            "  --tasks LIST    of mmlu, gsm8k, gsm8k_cot, humaneval (mmlu,gsm8k,humaneval)\n"
            "  --data DIR      official files (default: HumanEval from tools/setup.sh\n"
@@ -60,6 +65,7 @@ struct study {
     struct learner_options learner;
     struct eval_params eval;
     const char *model, *out, *fonts;
+    char items[32 * EVAL_MAX_TASKS]; // "mmlu=114,...", unless the user said how many
     char hardware[4096], plan[4096], pdf[4096], fetched[4096];
 };
 
@@ -70,6 +76,7 @@ static bool take(struct study *s, int c, const char *arg, struct err *e)
     case OPT_OUT: s->out = arg; return true;
     case OPT_MINUTES: return app_parse_f64("--minutes", arg, 0.1, 1e6, &s->eval.minutes, e);
     case OPT_LIMIT: return app_parse_u32("--limit", arg, 1, 1000000, &s->eval.limit, e);
+    case OPT_ITEMS: s->eval.items = arg; return true;
     case OPT_TASKS: s->eval.tasks = arg; return true;
     case OPT_DATA: s->eval.data_dir = arg; return true;
     case OPT_RESUME: s->eval.resume = true; return true;
@@ -97,13 +104,69 @@ static bool measure(const struct study *s, struct engine *g, struct progress *pr
     return ok;
 }
 
+// ------------------------------------------------------------------------------- how many items
+
+static bool plan_items(struct study *s, struct err *e)
+{
+    const struct eval_task *list[EVAL_MAX_TASKS];
+    uint32_t counts[EVAL_MAX_TASKS];
+    size_t n, at = 0;
+    if (!eval_parse_tasks(s->eval.tasks, list, &n, e)) return false;
+    if ((s->eval.limit > 0) + (s->eval.minutes > 0) + (s->eval.items != NULL) > 1)
+        return err_set(e, ERR_ARG, "--minutes, --limit and --items exclude each other");
+    if (s->eval.items) return eval_parse_items(s->eval.items, list, n, counts, e);
+    for (size_t i = 0; i < n && !s->eval.limit && !(s->eval.minutes > 0); i++)
+        at += (size_t)snprintf(s->items + at, sizeof s->items - at, "%s%s=%u", i ? "," : "",
+                               list[i]->name, list[i]->study.items);
+    return true;
+}
+
+// Seconds that the default items will take at the speeds that were measured; 0: not known. A single
+// sequence's speed of writing counts for all, so that it is rather too long.
+static double expect(const struct study *s, const cJSON *hardware)
+{
+    const struct eval_task *list[EVAL_MAX_TASKS];
+    const cJSON *m = cJSON_GetObjectItemCaseSensitive(hardware, "measured");
+    double reading = json_number_or(m, "prefill_tok_s", 0), sum = 0;
+    double writing = json_number_or(m, "decode_tok_s", 0);
+    size_t n;
+    if (!(reading > 0) || !(writing > 0) || !eval_parse_tasks(s->eval.tasks, list, &n, NULL))
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct eval_cost *c = &list[i]->study;
+        sum += c->items * (c->n_read / reading + c->n_written / writing);
+    }
+    return sum;
+}
+
+// The default items, or what fits where those would take too long. It is decided by hardware.json,
+// which a study that is resumed finds again.
+static bool choose_items(struct study *s, struct err *e)
+{
+    enum { PATIENCE = 15 }; // minutes
+    if (!s->items[0]) return true;
+    cJSON *hardware = json_load(s->hardware, e);
+    if (!hardware) return false;
+    double minutes = expect(s, hardware) / 60;
+    cJSON_Delete(hardware);
+    s->eval.items = minutes > PATIENCE ? NULL : s->items;
+    s->eval.minutes = minutes > PATIENCE ? PATIENCE : 0;
+    if (minutes > PATIENCE && s->engine.progress.enabled)
+        fprintf(stderr,
+                "%s would take about %.0f minutes here: what fits in %d is run; --items runs all\n",
+                s->items, minutes, PATIENCE);
+    return true;
+}
+
 static bool score(struct study *s, struct engine *g, struct progress *pr,
                   struct eval_report *report, struct err *e)
 {
-    char *text = NULL, line[160];
+    char *text = NULL, line[512];
     if (s->eval.limit)
         (void)snprintf(line, sizeof line, "Scoring %s, %u items each", s->eval.tasks,
                        s->eval.limit);
+    else if (s->eval.items)
+        (void)snprintf(line, sizeof line, "Scoring %s", s->eval.items);
     else
         (void)snprintf(line, sizeof line, "Scoring %s for %g minutes", s->eval.tasks,
                        s->eval.minutes);
@@ -148,11 +211,11 @@ static bool study(struct study *s, const struct learner *learner, struct err *e)
     if (!file_path(s->hardware, sizeof s->hardware, e, "%s/hardware.json", s->out) ||
         !file_path(s->plan, sizeof s->plan, e, "%s/plan.json", s->out) ||
         !file_path(s->pdf, sizeof s->pdf, e, "%s/plan.pdf", s->out) ||
-        !app_engine_open_eval(&s->engine, s->model, &g, e))
+        !app_engine_open_eval(&s->engine, s->model, EVAL_SEQS, &g, e))
         return false;
     bool resumed = s->eval.resume && file_exists(s->hardware);
-    bool ok =
-        file_mkdirs(s->out, e) && (resumed || measure(s, g, pr, e)) && score(s, g, pr, &report, e);
+    bool ok = file_mkdirs(s->out, e) && (resumed || measure(s, g, pr, e)) && choose_items(s, e) &&
+              score(s, g, pr, &report, e);
     engine_close(g);
     if (!ok || !write_plan(s, learner, report.results_path, e)) return false;
     printf("\n%s  (%.0f s; also there: plan.json, prompt.txt, results.json, hardware.json)\n",
@@ -164,9 +227,7 @@ int cmd_study(int argc, char **argv)
 {
     struct study s = {.out = "lectern-plan",
                       .eval = {.tasks = "mmlu,gsm8k,humaneval", .seed = EVAL_DEFAULT_SEED}};
-    const struct eval_task *tasks[EVAL_MAX_TASKS];
     struct learner learner;
-    size_t n_tasks;
     struct err e = {0};
     app_engine_init(&s.engine);
     for (int c; (c = getopt_long(argc, argv, ":h", long_options, NULL)) != -1;) {
@@ -179,14 +240,10 @@ int cmd_study(int argc, char **argv)
     }
     int status = app_one_model("study", argc, argv, &s.model);
     if (status != APP_OK) return status;
-    if (s.eval.limit && s.eval.minutes > 0)
-        return app_usage("study", "--minutes and --limit exclude each other");
-    if (!eval_parse_tasks(s.eval.tasks, tasks, &n_tasks, &e))
-        return app_usage("study", "%s", e.msg);
+    if (!plan_items(&s, &e)) return app_usage("study", "%s", e.msg);
     learner_default(&learner);
     if (!learner_options_apply(&s.learner, &learner, &e))
         return e.code == ERR_ARG ? app_usage("study", "%s", e.msg) : app_fail(&e);
-    if (!s.eval.limit && s.eval.minutes <= 0) s.eval.minutes = 5;
     s.eval.out_dir = s.out;
     s.eval.kv = engine_kv_name(s.engine.p.kv);
     if (study(&s, &learner, &e)) return APP_OK;

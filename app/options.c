@@ -190,15 +190,14 @@ static bool fits_whole(const struct app_engine *a)
     return resident == l.n_layers && !l.smaller_ctx;
 }
 
-bool app_engine_open_eval(struct app_engine *a, const char *model, struct engine **out,
-                          struct err *e)
+bool app_engine_open_eval(struct app_engine *a, const char *model, uint32_t n_seqs,
+                          struct engine **out, struct err *e)
 {
-    static const uint32_t tries[] = {EVAL_ENGINE_SEQS, 2, 1};
     *out = NULL;
     if (!set_model(a, model, e)) return false;
-    for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
-        a->p.n_seqs = tries[i];
-        if (tries[i] == 1 || fits_whole(a)) break;
+    for (uint32_t n = n_seqs;; n /= 2) { // 8, 4, 2, 1 and the shots; at last one for both
+        a->p.n_seqs = n + 1;
+        if (!n || fits_whole(a)) break;
     }
     return app_engine_open(a, model, out, e);
 }

@@ -107,10 +107,10 @@ bool app_sampling_option(struct sampler_params *s, int c, const char *arg, bool 
 // ends the program.
 bool app_engine_open(struct app_engine *a, const char *model, struct engine **out, struct err *e);
 
-// The same with as many sequences as the harness likes (EVAL_ENGINE_SEQS: the shared shots and
-// several answers at once) or, where memory does not allow it, fewer.
-bool app_engine_open_eval(struct app_engine *a, const char *model, struct engine **out,
-                          struct err *e);
+// The same for the harness: with sequences for n_seqs prompts at once and the shots they share, or,
+// where memory does not allow it, fewer.
+bool app_engine_open_eval(struct app_engine *a, const char *model, uint32_t n_seqs,
+                          struct engine **out, struct err *e);
 
 // What getopt_long means with '?' or ':': one sentence that names the option, APP_USAGE. The
 // command's option string begins with ':', so that getopt_long itself prints nothing.

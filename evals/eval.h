@@ -82,6 +82,11 @@ struct eval_judge {          // what judging may need beyond the item
 };
 void eval_judge_close(struct eval_judge *j);
 
+struct eval_cost {
+    uint32_t items;
+    uint32_t n_read, n_written; // tokens an item, about; shared shots are spread over the items
+};
+
 struct eval_task {
     const char *name, *metric;
     const char *filters[EVAL_MAX_FILTERS + 1]; // ends with NULL
@@ -91,6 +96,7 @@ struct eval_task {
     double chance;
     uint32_t max_gen_toks;
     const char *until[6]; // ends with NULL
+    struct eval_cost study; // what a study runs of it, unless told otherwise
     bool (*load)(const struct eval_task *t, const struct data_source *src, uint64_t seed,
                  struct eval_set *out, struct err *e);
     bool (*judge)(const struct eval_task *t, const struct eval_item *it,
@@ -103,6 +109,9 @@ const struct eval_task *eval_task_find(const char *name, size_t len);
 size_t eval_task_filters(const struct eval_task *t);
 // "mmlu,gsm8k": each name known and at most once; list has room for EVAL_MAX_TASKS.
 bool eval_parse_tasks(const char *tasks, const struct eval_task **list, size_t *n, struct err *e);
+// eval_params.items for a list of tasks: counts[i] items of list[i], 0 where it is not named.
+bool eval_parse_items(const char *items, const struct eval_task *const *list, size_t n,
+                      uint32_t *counts, struct err *e);
 
 // Loads and renders every item. data_dir NULL: the bundled set. Free with eval_set_free, which
 // also takes a half-built set.
@@ -140,7 +149,11 @@ struct eval_params {
     const char *out_dir;    // made when missing
     const char *model_path; // for the record and for --resume's check
     double minutes;         // for all tasks together; 0: no time limit
-    uint32_t limit;         // first items of each subject; 0: all. Not both with minutes.
+    uint32_t limit;         // first items of each subject; 0: all
+    const char *items; // "mmlu=100,gsm8k=24": so many of these tasks, each subject its share; or
+                       // "50": of each. NULL: all. One of minutes, limit and items at most
+    uint32_t seqs;     // prompts at once; 0: as many as the engine has sequences for
+    bool no_reuse;     // compute shared shots anew for every item
     uint64_t seed;          // of the few-shot draw: EVAL_DEFAULT_SEED is lm-eval's
     bool resume;            // go on where out_dir's results.json stopped
     bool allow_unsafe;
@@ -175,7 +188,8 @@ bool eval_run(struct engine *g, const struct eval_params *p, struct progress *pr
 // The report as a table of at most 80 columns, with its notes. Caller frees *out.
 bool eval_report_text(const struct eval_report *r, char **out, struct err *e);
 
-// Sequences to ask engine_open for: the shared shots and this many answers at once.
-enum { EVAL_ENGINE_SEQS = 5 };
+// Prompts at once, unless told otherwise, and at most. engine_open is asked for one sequence more,
+// for the shared shots.
+enum { EVAL_SEQS = 8, EVAL_MAX_SEQS = 16 };
 
 #endif

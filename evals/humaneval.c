@@ -122,6 +122,7 @@ const struct eval_task task_humaneval = {
     .kind = EVAL_GENERATE,
     .version = 1,
     .max_gen_toks = 1024,
+    .study = {.items = 32, .n_read = 140, .n_written = 100},
     .until = {"\nclass", "\ndef", "\n#", "\nif", "\nprint"},
     .load = humaneval_load,
     .judge = humaneval_judge,

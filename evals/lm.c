@@ -3,6 +3,7 @@
 #include "evals/extract.h"
 #include "evals/pytext.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,19 +11,26 @@
 // BOS is added when the tokenizer says so.
 static const unsigned tok_flags = TOK_SPECIAL | TOK_ADD_BOS;
 
-bool lm_open(struct lm *lm, struct engine *g, struct err *e)
+uint32_t lm_slots_of(const struct engine *g, uint32_t n_slots)
+{
+    uint32_t n_seqs = engine_info(g)->n_seqs, n = n_seqs > 1 ? n_seqs - 1 : 1;
+    if (n_slots && n_slots < n) n = n_slots;
+    return n < LM_MAX_SLOTS ? n : LM_MAX_SLOTS;
+}
+
+bool lm_open(struct lm *lm, struct engine *g, const struct lm_params *p, struct err *e)
 {
     const struct engine_info *info = engine_info(g);
+    bool spare = info->n_seqs > 1;
     *lm = (struct lm){.g = g,
                       .vocab = engine_vocab(g),
                       .n_ctx = info->n_ctx,
                       .n_vocab = info->n_vocab,
-                      .shares = info->n_seqs > 1};
-    uint32_t n = lm->shares ? info->n_seqs - 1 : 1;
-    lm->n_slots = n < LM_MAX_SLOTS ? n : LM_MAX_SLOTS;
+                      .n_slots = lm_slots_of(g, p->n_slots),
+                      .shares = spare && !p->no_reuse};
     for (uint32_t i = 0; i < lm->n_slots; i++)
-        lm->slots[i].seq = i + lm->shares;
-    size_t bytes = lm->n_vocab * sizeof(float);
+        lm->slots[i].seq = i + spare;
+    size_t bytes = (size_t)LM_MAX_SLOTS * lm->n_vocab * sizeof(float);
     lm->logits = malloc(bytes);
     return lm->logits || err_nomem(e, "logits", bytes);
 }
@@ -39,6 +47,19 @@ void lm_close(struct lm *lm)
     *lm = (struct lm){0};
 }
 
+static void count(struct lm *lm, const struct engine_item *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        lm->n_computed += items[i].n;
+}
+
+static bool run(struct lm *lm, const struct engine_item *items, size_t n, float *logits,
+                struct err *e)
+{
+    count(lm, items, n);
+    return engine_run(lm->g, items, n, logits, e);
+}
+
 bool lm_set_prefix(struct lm *lm, const char *text, size_t size, struct err *e)
 {
     tokens_free(&lm->prefix);
@@ -52,7 +73,7 @@ bool lm_set_prefix(struct lm *lm, const char *text, size_t size, struct err *e)
     if (lm->prefix.n > lm->n_ctx)
         tokens_free(&lm->prefix);
     else
-        ok = engine_run(lm->g, &it, 1, NULL, e);
+        ok = run(lm, &it, 1, NULL, e);
     if (!ok) tokens_free(&lm->prefix);
     return ok;
 }
@@ -82,12 +103,17 @@ struct choice {
     size_t n_cont;       // its last tokens, which count
 };
 
-// One token each behind the same tokens: one forward pass serves all.
-static bool same_context(const struct choice *c)
+struct choices { // of one context
+    struct choice of[EVAL_LETTERS];
+};
+
+// One token each behind the same tokens: one row of logits serves all.
+static bool same_context(const struct choices *c)
 {
+    const struct tokens *first = &c->of[0].whole;
     for (int i = 0; i < EVAL_LETTERS; i++)
-        if (c[i].n_cont != 1 || c[i].whole.n != c[0].whole.n ||
-            memcmp(c[i].whole.ids, c[0].whole.ids, (c[0].whole.n - 1) * sizeof(int32_t)) != 0)
+        if (c->of[i].n_cont != 1 || c->of[i].whole.n != first->n ||
+            memcmp(c->of[i].whole.ids, first->ids, (first->n - 1) * sizeof(int32_t)) != 0)
             return false;
     return true;
 }
@@ -100,21 +126,35 @@ static const int32_t *input_of(const struct lm *lm, const struct choice *c, size
     return c->whole.ids + skip;
 }
 
-static bool score_together(struct lm *lm, const struct choice *c, struct eval_response *out,
-                           struct err *e)
+static void read_letters(const struct lm *lm, const struct choices *c, const float *row,
+                         struct eval_response *out)
 {
-    size_t n, shared;
-    uint32_t seq = lm->slots[0].seq;
-    const int32_t *ids = input_of(lm, &c[0], &n);
-    if (!share(lm, seq, ids, n, &shared, e)) return false;
-    const struct engine_item it = {
-        .seq = seq, .tokens = ids + shared, .n = n - shared, .want = LOGITS_LAST};
-    if (!engine_run(lm->g, &it, 1, lm->logits, e)) return false;
     for (int i = 0; i < EVAL_LETTERS; i++) {
-        int32_t id = c[i].whole.ids[c[i].whole.n - 1];
-        out->logprob[i] = logits_logprob(lm->logits, lm->n_vocab, id);
-        out->greedy[i] = is_largest(lm->logits, lm->n_vocab, id);
+        int32_t id = c->of[i].whole.ids[c->of[i].whole.n - 1];
+        out->logprob[i] = logits_logprob(row, lm->n_vocab, id);
+        out->greedy[i] = is_largest(row, lm->n_vocab, id);
     }
+}
+
+// All contexts of which one row is enough, together.
+static bool score_together(struct lm *lm, const struct choices *c, size_t n,
+                           struct eval_response *out, struct err *e)
+{
+    struct engine_item items[LM_MAX_SLOTS];
+    size_t of[LM_MAX_SLOTS], n_items = 0;
+    for (size_t k = 0; k < n; k++) {
+        size_t size, shared;
+        uint32_t seq = lm->slots[n_items].seq;
+        if (!same_context(&c[k])) continue;
+        const int32_t *ids = input_of(lm, &c[k].of[0], &size);
+        if (!share(lm, seq, ids, size, &shared, e)) return false;
+        of[n_items] = k;
+        items[n_items++] = (struct engine_item){
+            .seq = seq, .tokens = ids + shared, .n = size - shared, .want = LOGITS_LAST};
+    }
+    if (n_items && !run(lm, items, n_items, lm->logits, e)) return false;
+    for (size_t i = 0; i < n_items; i++)
+        read_letters(lm, &c[of[i]], lm->logits + i * lm->n_vocab, &out[of[i]]);
     return true;
 }
 
@@ -133,7 +173,7 @@ static bool score_alone(struct lm *lm, const struct choice *c, double *logprob, 
         size_t from = k ? first + k - 1 : shared, to = first + k;
         const struct engine_item it = {
             .seq = seq, .tokens = ids + from, .n = to - from, .want = LOGITS_LAST};
-        if (!engine_run(lm->g, &it, 1, lm->logits, e)) return false;
+        if (!run(lm, &it, 1, lm->logits, e)) return false;
         int32_t id = ids[to]; // the input lacks only the last token of `whole`, which lies behind
         *logprob += logits_logprob(lm->logits, lm->n_vocab, id);
         *greedy = *greedy && is_largest(lm->logits, lm->n_vocab, id);
@@ -158,26 +198,34 @@ static bool encode_choice(struct lm *lm, const char *context, size_t size, size_
     return ok;
 }
 
-bool lm_letters(struct lm *lm, const char *context, size_t size, struct eval_response *out,
+static bool encode(struct lm *lm, const struct lm_question *q, struct choices *c, struct err *e)
+{
+    struct tokens ctx = {0};
+    size_t bare = q->size;
+    while (bare && q->text[bare - 1] == ' ') // what moves to the continuation is not context
+        bare--;
+    bool ok = vocab_tokenize(lm->vocab, q->text, bare, tok_flags, &ctx, e);
+    for (int i = 0; ok && i < EVAL_LETTERS; i++)
+        ok = encode_choice(lm, q->text, q->size, ctx.n, i, &c->of[i], e);
+    tokens_free(&ctx);
+    return ok;
+}
+
+bool lm_letters(struct lm *lm, const struct lm_question *q, size_t n, struct eval_response *out,
                 struct err *e)
 {
-    struct choice c[EVAL_LETTERS] = {0};
-    struct tokens ctx = {0};
-    size_t bare = size;
-    while (bare && context[bare - 1] == ' ') // what moves to the continuation is not context
-        bare--;
-    bool ok = vocab_tokenize(lm->vocab, context, bare, tok_flags, &ctx, e);
-    for (int i = 0; ok && i < EVAL_LETTERS; i++)
-        ok = encode_choice(lm, context, size, ctx.n, i, &c[i], e);
-    if (ok && same_context(c)) {
-        ok = score_together(lm, c, out, e);
-    } else {
-        for (int i = 0; ok && i < EVAL_LETTERS; i++)
-            ok = score_alone(lm, &c[i], &out->logprob[i], &out->greedy[i], e);
-    }
-    for (int i = 0; i < EVAL_LETTERS; i++)
-        tokens_free(&c[i].whole);
-    tokens_free(&ctx);
+    assert(n <= lm->n_slots);
+    struct choices c[LM_MAX_SLOTS] = {0};
+    bool ok = true;
+    for (size_t k = 0; ok && k < n; k++)
+        ok = encode(lm, &q[k], &c[k], e);
+    ok = ok && score_together(lm, c, n, out, e);
+    for (size_t k = 0; ok && k < n; k++)
+        for (int i = 0; ok && i < EVAL_LETTERS && !same_context(&c[k]); i++)
+            ok = score_alone(lm, &c[k].of[i], &out[k].logprob[i], &out[k].greedy[i], e);
+    for (size_t k = 0; k < n; k++)
+        for (int i = 0; i < EVAL_LETTERS; i++)
+            tokens_free(&c[k].of[i].whole);
     return ok;
 }
 
@@ -253,22 +301,40 @@ static bool take_token(struct lm *lm, struct lm_slot *s, int32_t id, struct err 
     return tokens_push(&s->pending, id, e);
 }
 
-bool lm_step(struct lm *lm, struct err *e)
+// A pass for these slots: their pending tokens, then a new one for each.
+static bool run_slots(struct lm *lm, struct lm_slot *const *slots, size_t n, struct err *e)
 {
     struct engine_item items[LM_MAX_SLOTS];
-    struct lm_slot *of[LM_MAX_SLOTS];
     int32_t ids[LM_MAX_SLOTS];
-    size_t n = 0;
+    for (size_t i = 0; i < n; i++)
+        items[i] = (struct engine_item){.seq = slots[i]->seq,
+                                        .tokens = slots[i]->pending.ids,
+                                        .n = slots[i]->pending.n,
+                                        .want = LOGITS_LAST};
+    count(lm, items, n);
+    if (n && !engine_run_greedy(lm->g, items, n, ids, e)) return false;
+    for (size_t i = 0; i < n; i++)
+        if (!take_token(lm, slots[i], ids[i], e)) return false;
+    return true;
+}
+
+bool lm_step(struct lm *lm, struct err *e)
+{
+    enum { TOGETHER = 8 }; // a software device adds in another order in passes of more tokens
+    struct lm_slot *prompts[LM_MAX_SLOTS] = {0}, *texts[LM_MAX_SLOTS] = {0};
+    size_t n_prompts = 0, n_texts = 0;
     for (uint32_t i = 0; i < lm->n_slots; i++) {
         struct lm_slot *s = &lm->slots[i];
         if (!s->active) continue;
-        of[n] = s;
-        items[n++] = (struct engine_item){
-            .seq = s->seq, .tokens = s->pending.ids, .n = s->pending.n, .want = LOGITS_LAST};
+        if (s->n_generated)
+            texts[n_texts++] = s;
+        else
+            prompts[n_prompts++] = s;
     }
-    if (!n) return true;
-    if (!engine_run_greedy(lm->g, items, n, ids, e)) return false;
-    for (size_t i = 0; i < n; i++)
-        if (!take_token(lm, of[i], ids[i], e)) return false;
+    if (!run_slots(lm, prompts, n_prompts, e)) return false;
+    for (size_t at = 0, n; at < n_texts; at += n) {
+        n = n_texts - at < TOGETHER ? n_texts - at : TOGETHER;
+        if (!run_slots(lm, texts + at, n, e)) return false;
+    }
     return true;
 }

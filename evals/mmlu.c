@@ -224,6 +224,7 @@ const struct eval_task task_mmlu = {
     .n_shot = 5,
     .version = 1,
     .chance = 0.25,
+    .study = {.items = 114, .n_read = 230},
     .load = mmlu_load,
     .judge = mmlu_judge,
 };

@@ -219,6 +219,9 @@ static cJSON *build_run(const struct run *r)
     cJSON_AddStringToObject(o, "seed", seed);
     cJSON_AddNumberToObject(o, "limit", p->limit);
     cJSON_AddNumberToObject(o, "minutes", p->minutes);
+    cJSON_AddStringToObject(o, "items", p->items ? p->items : "");
+    cJSON_AddNumberToObject(o, "seqs", r->model.n_seqs);
+    cJSON_AddBoolToObject(o, "reuse", !p->no_reuse);
     cJSON_AddNumberToObject(o, "n_ctx", r->model.n_ctx);
     cJSON_AddStringToObject(o, "kv", p->kv ? p->kv : "f16");
     cJSON_AddStringToObject(o, "adapters", p->adapters ? p->adapters : "");
@@ -402,7 +405,7 @@ static void add_config(cJSON *doc, const struct run *r)
     (void)snprintf(args, sizeof args, "path=%s,kv=%s,n_ctx=%u", r->model.path,
                    r->params.kv ? r->params.kv : "f16", r->model.n_ctx);
     cJSON_AddStringToObject(c, "model_args", args);
-    cJSON_AddStringToObject(c, "batch_size", "auto");
+    cJSON_AddNumberToObject(c, "batch_size", r->model.n_seqs);
     cJSON_AddStringToObject(c, "device", r->model.device);
     if (r->params.limit)
         cJSON_AddNumberToObject(c, "limit", r->params.limit);

@@ -13,6 +13,7 @@ struct eval_model { // for the record; nothing here opens it
     char device[256], driver[256];
     uint64_t n_params;
     uint32_t n_ctx;
+    uint32_t n_seqs; // prompts at once
 };
 
 struct task_run {

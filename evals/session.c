@@ -114,6 +114,7 @@ static bool same_run(const struct run *r, const cJSON *j, struct err *e)
            same_text(j, "seed", seed, path, "seed", e) &&
            same_text(j, "kv", p->kv ? p->kv : "f16", path, "cache type", e) &&
            same_text(j, "adapters", p->adapters ? p->adapters : "", path, "list of adapters", e) &&
+           same_text(j, "items", p->items ? p->items : "", path, "choice of items", e) &&
            same_number(j, "limit", p->limit, path, e) &&
            same_number(j, "minutes", p->minutes, path, e) &&
            same_number(j, "n_ctx", r->model.n_ctx, path, e);
@@ -190,16 +191,20 @@ static bool load_set(const struct eval_task *t, const struct eval_params *p, str
     return eval_set_load(t, p->data_dir, p->seed, out, e);
 }
 
-static bool open_task(struct session *s, struct task_run *t, const char *date, struct err *e)
+// count: items of this task where params.items names it, else 0.
+static bool open_task(struct session *s, struct task_run *t, uint32_t count, const char *date,
+                      struct err *e)
 {
     const struct eval_params *p = &s->run.params;
     if (!load_set(t->task, p, &t->set, e)) return false;
     t->results = calloc(t->set.n, sizeof *t->results);
     t->order = calloc(t->set.n, sizeof *t->order);
     if (!t->results || !t->order) return err_nomem(e, "results", t->set.n * sizeof *t->results);
-    if (p->minutes > 0) {
+    if (p->minutes > 0 || count) {
         if (!select_ranked(&t->set, t->order, e)) return false;
         t->n_order = t->set.n;
+        t->chosen = count > 0;
+        t->n_chosen = count < t->set.n ? count : t->set.n;
     } else {
         t->n_order = t->n_chosen = select_limit(&t->set, p->limit, t->order);
         t->chosen = true;
@@ -221,12 +226,14 @@ bool session_open(struct session *s, const struct eval_params *p, const struct e
 {
     struct run *r = &s->run;
     const struct eval_task *list[EVAL_MAX_TASKS];
+    uint32_t counts[EVAL_MAX_TASKS] = {0};
     char date[64];
     *s = (struct session){.run = {.params = *p, .model = *m, .date = now()}};
     s->judge.allow_unsafe = p->allow_unsafe;
-    if (p->minutes > 0 && p->limit)
-        return err_set(e, ERR_ARG, "--minutes and --limit exclude each other");
+    if ((p->minutes > 0) + (p->limit > 0) + (p->items != NULL) > 1)
+        return err_set(e, ERR_ARG, "--minutes, --limit and --items exclude each other");
     if (!eval_parse_tasks(p->tasks, list, &r->n_tasks, e) ||
+        (p->items && !eval_parse_items(p->items, list, r->n_tasks, counts, e)) ||
         !file_path(s->out_dir, sizeof s->out_dir, e, "%s", p->out_dir) ||
         !file_path(r->results_path, sizeof r->results_path, e, "%s/results.json", p->out_dir) ||
         !fingerprint(m->path, r->model.fingerprint, e))
@@ -234,7 +241,7 @@ bool session_open(struct session *s, const struct eval_params *p, const struct e
     date_name(r->date, date, sizeof date);
     for (size_t i = 0; i < r->n_tasks; i++) {
         r->tasks[i].task = list[i];
-        if (!open_task(s, &r->tasks[i], date, e)) return false;
+        if (!open_task(s, &r->tasks[i], counts[i], date, e)) return false;
     }
     if (!file_mkdirs(s->out_dir, e)) return false;
     if (p->resume && file_exists(r->results_path)) {

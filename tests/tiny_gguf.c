@@ -313,7 +313,7 @@ static void spm_words(struct words *w)
     }
 }
 
-static void bpe_words(struct words *w, struct words *merges)
+static void bpe_words(struct words *w, struct words *merges, bool letters)
 {
     char s[WORD_BYTES], letter[5];
     words_add(w, 3, 0, "<|endoftext|>");
@@ -333,6 +333,12 @@ static void bpe_words(struct words *w, struct words *merges)
         snprintf(s, sizeof s, "\xc4\xa0%s", chain[i]);
         words_add(w, 1, 0, s);
         snprintf(s, sizeof s, "\xc4\xa0 %s", chain[i]);
+        words_add(merges, 1, 0, s);
+    }
+    for (int c = 'A'; letters && c <= 'D'; c++) {
+        snprintf(s, sizeof s, "\xc4\xa0%c", c);
+        words_add(w, 1, 0, s);
+        snprintf(s, sizeof s, "\xc4\xa0 %c", c);
         words_add(merges, 1, 0, s);
     }
 }
@@ -367,12 +373,12 @@ static bool put_words(struct tiny *t, const char *key, const struct words *w)
 bool tiny_vocab_keys(struct tiny *t, enum tiny_vocab vocab, uint32_t n, struct err *e)
 {
     struct words w, merges = {0};
-    bool ok = words_make(&w, n) && words_make(&merges, 2 * N_CHAIN);
+    bool ok = words_make(&w, n) && words_make(&merges, 2 * N_CHAIN + 4);
     if (!ok) goto done;
     if (vocab == TINY_SPM)
         spm_words(&w);
     else
-        bpe_words(&w, &merges);
+        bpe_words(&w, &merges, vocab == TINY_BPE_LETTERS);
     while (w.n < n) { // padding that no text gives
         char s[WORD_BYTES];
         snprintf(s, sizeof s, "<pad%u>", w.n);

@@ -57,6 +57,7 @@ bool tiny_quantise(uint32_t type, const float *x, size_t n, unsigned char **out,
 enum tiny_vocab {
     TINY_SPM, // "llama": <unk> <s> </s>, 256 bytes, a space, letters and some words
     TINY_BPE, // "gpt2", pre "smollm": three specials of ChatML, 256 bytes, some merges
+    TINY_BPE_LETTERS, // and " A" to " D" as one token each
 };
 
 struct tiny_model { // zero means: the default behind the field

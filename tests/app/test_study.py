@@ -93,6 +93,38 @@ class Study(cli.Case):
                 "--quiet", cwd=where)
         self.assertLessEqual(set(WANTED), set(self.files("cwd", "lectern-plan")))
 
+    def counts(self, *names):
+        return [(s["task"], s["n"]) for s in self.doc(*names, "results.json")["scores"]]
+
+    def test_default_items(self):
+        """Without an option: as many items of each task as help says."""
+        r = self.ok("study", self.m, "--tasks", "mmlu,gsm8k", "--out", self.path("fixed"))
+        self.assertIn("Scoring mmlu=114,gsm8k=32\n", r.err)
+        self.assertEqual(self.counts("fixed"), [("mmlu", 114), ("gsm8k", 32), ("gsm8k", 32)])
+        self.assertIn("humaneval=32", self.ok("study", "--help").out.decode())
+
+    def test_slow_machine(self):
+        """Where the usual items would take too long there is a time limit instead, and it says
+        so; a study that goes on decides as it did before."""
+        out = self.path("slow")
+        data = self.path("data")
+        cli.write_data(data)
+        args = ["study", self.m, "--tasks", "humaneval", "--data", data, "--out", out]
+        self.ok(*args)
+        hardware = self.doc("slow", "hardware.json")
+        hardware["measured"]["prefill_tok_s"] = 10
+        hardware["measured"]["decode_tok_s"] = 3
+        shutil.rmtree(out)
+        os.mkdir(out)
+        with open(out + "/hardware.json", "w", encoding="utf-8") as f:
+            json.dump(hardware, f)
+        for _ in range(2):
+            r = self.ok(*args, "--resume")  # 32 * (140 / 10 + 100 / 3) seconds
+            self.assertIn("about 25 minutes here: what fits in 15", r.err)
+            self.assertIn("Scoring humaneval for 15 minutes", r.err)
+            self.assertEqual(self.counts("slow"), [("humaneval", 3)])
+            self.assertEqual(self.doc("slow", "results.json")["run"]["minutes"], 15)
+
 
 if __name__ == "__main__":
     cli.main()

@@ -106,7 +106,13 @@ class Usage(cli.Case):
                 self.misused("--minutes", name, "--minutes", v)
             for v in "", "bogus", "mmlu,bogus", "mmlu,mmlu", "mmlu,":
                 self.misused("", name, "--tasks", v)
+            for v in "", "0", "x", "mmlu", "mmlu=0", "bogus=1", "mmlu=1,mmlu=2":
+                self.misused("--items", name, "--items", v)
             self.misused("exclude each other", name, "--limit", "1", "--minutes", "1")
+            self.misused("exclude each other", name, "--items", "1", "--minutes", "1")
+            self.misused("exclude each other", name, "--items", "1", "--limit", "1")
+        for v in "0", "17", "x":
+            self.misused("--seqs", "eval", "--seqs", v)
         for v in "gsm8k", "gsm8k/", "/strict-match", "mmlu/bogus", "":
             self.misused("there is no filter '%s'" % v, "extract", v)
         for v in "0", "-1", "601", "x":

@@ -50,9 +50,17 @@ static void tokenize(struct engine *g, const char *text, struct tokens *out)
         vocab_tokenize(engine_vocab(g), text, strlen(text), TOK_SPECIAL | TOK_ADD_BOS, out, &e), e);
 }
 
-static void check_letters(struct engine *g, struct lm *lm, const char *context)
+static const struct lm_params all_slots = {0};
+
+static void ask(struct lm *lm, const char *context, struct eval_response *out)
 {
     struct err e = {0};
+    const struct lm_question q = {context, strlen(context)};
+    assert_ok(lm_letters(lm, &q, 1, out, &e), e);
+}
+
+static void check_letters(struct engine *g, struct lm *lm, const char *context)
+{
     struct eval_response r = {0};
     double want[EVAL_LETTERS];
     struct tokens ctx = {0};
@@ -66,7 +74,7 @@ static void check_letters(struct engine *g, struct lm *lm, const char *context)
         tokens_free(&whole);
     }
     tokens_free(&ctx);
-    assert_ok(lm_letters(lm, context, strlen(context), &r, &e), e);
+    ask(lm, context, &r);
     // Both add the same float32 products, in chunks that may differ: 1e-4 is far above rounding
     // of logits of the order of one, and far below what a wrong token or position changes.
     for (int i = 0; i < EVAL_LETTERS; i++)
@@ -84,7 +92,7 @@ static void letters(enum tiny_vocab vocab, uint32_t n_seqs)
         "Questions about trees.\n\nOne?\nA. a\nB. b\nAnswer: A\n\nTwo?\nAnswer:",
         "Questions about trees.\n\nOne?\nA. a\nB. b\nAnswer: A\n\nAnswer:",
         "Something else.\nAnswer:"};
-    assert_ok(lm_open(&lm, g, &e), e);
+    assert_ok(lm_open(&lm, g, &all_slots, &e), e);
     for (size_t i = 0; i < 3; i++) // nothing shared
         check_letters(g, &lm, prompts[i]);
     for (size_t i = 0; i < 3; i++) {
@@ -92,10 +100,9 @@ static void letters(enum tiny_vocab vocab, uint32_t n_seqs)
         check_letters(g, &lm, prompts[i]);
         struct eval_response first, again;
         assert_ok(lm_set_prefix(&lm, shots, strlen(shots), &e), e);
-        assert_ok(lm_letters(&lm, prompts[i], strlen(prompts[i]), &first, &e), e);
-        assert_ok(lm_letters(&lm, prompts[(i + 1) % 3], strlen(prompts[(i + 1) % 3]), &again, &e),
-                  e);
-        assert_ok(lm_letters(&lm, prompts[i], strlen(prompts[i]), &again, &e), e);
+        ask(&lm, prompts[i], &first);
+        ask(&lm, prompts[(i + 1) % 3], &again);
+        ask(&lm, prompts[i], &again);
         // whatever ran in between: the same bits
         assert_memory_equal(first.logprob, again.logprob, sizeof first.logprob);
     }
@@ -113,14 +120,73 @@ static void letters(enum tiny_vocab vocab, uint32_t n_seqs)
 static void letters_shared(void **state)
 {
     (void)state;
-    letters(TINY_BPE, 3);
-    letters(TINY_SPM, 3); // letters of several tokens
+    letters(TINY_BPE_LETTERS, 3);
+    letters(TINY_BPE, 3); // letters of several tokens
+    letters(TINY_SPM, 3);
 }
 
 static void letters_one_sequence(void **state)
 {
     (void)state;
     letters(TINY_BPE, 1);
+}
+
+// Shots that several questions share go through the model once; and each time where that is not
+// wanted, with the same bits.
+static void shots_once(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct engine *g = open_tiny("lm_once.gguf", TINY_BPE_LETTERS, 96, 5);
+    static const char shots[] = "Shots that all have.\n\n";
+    char text[4][64];
+    struct lm_question q[4];
+    struct eval_response r[2][4] = {0};
+    struct tokens t = {0};
+    uint64_t whole = 0, rests;
+    for (int i = 0; i < 4; i++) {
+        (void)snprintf(text[i], sizeof text[i], "%sThe %.*s: Answer:", shots, 2 * i, "abcdefgh");
+        q[i] = (struct lm_question){text[i], strlen(text[i])};
+        t.n = 0;
+        tokenize(g, text[i], &t);
+        whole += t.n;
+    }
+    t.n = 0;
+    tokenize(g, shots, &t);
+    rests = whole - 4 * t.n; // the shots end in line breaks, so that their tokens stay apart
+    for (int reuse = 0; reuse < 2; reuse++) {
+        struct lm lm;
+        const struct lm_params how = {.no_reuse = !reuse};
+        assert_ok(lm_open(&lm, g, &how, &e), e);
+        assert_int_equal(lm.n_slots, 4);
+        assert_ok(lm_set_prefix(&lm, shots, strlen(shots), &e), e);
+        assert_ok(lm_letters(&lm, q, 4, r[reuse], &e), e);
+        assert_int_equal(lm.n_computed, reuse ? rests + t.n : whole);
+        lm_close(&lm);
+    }
+    for (int i = 0; i < 4; i++)
+        assert_memory_equal(r[0][i].logprob, r[1][i].logprob, sizeof r[0][i].logprob);
+    assert_memory_not_equal(r[0][0].logprob, r[0][1].logprob, sizeof r[0][0].logprob);
+    tokens_free(&t);
+    engine_close(g);
+    remove("lm_once.gguf");
+}
+
+static void slots_wanted(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct engine *g = open_tiny("lm_slots.gguf", TINY_BPE, 64, 4);
+    static const uint32_t want[] = {0, 1, 2, 3, 16}, have[] = {3, 1, 2, 3, 3};
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        const struct lm_params how = {.n_slots = want[i]};
+        struct lm lm;
+        assert_ok(lm_open(&lm, g, &how, &e), e);
+        assert_int_equal(lm.n_slots, have[i]);
+        lm_close(&lm);
+    }
+    engine_close(g);
+    remove("lm_slots.gguf");
 }
 
 static const struct eval_task short_task = {
@@ -169,7 +235,7 @@ static void texts(void **state)
         (void)snprintf(prompt[i], sizeof prompt[i], "Shots of all. Item %d %.*s:", i, i, "abcdefg");
         plain_text(g, prompt[i], want[i], sizeof want[i]);
     }
-    assert_ok(lm_open(&lm, g, &e), e);
+    assert_ok(lm_open(&lm, g, &all_slots, &e), e);
     assert_int_equal(lm.n_slots, 3);
     assert_ok(lm_set_prefix(&lm, "Shots of all. ", 14, &e), e);
     for (uint32_t next = 0; next < N || lm_busy(&lm);) {
@@ -207,7 +273,7 @@ static void too_small(void **state)
     struct engine *g = open_tiny("lm_small.gguf", TINY_BPE, 64, 2);
     const struct eval_task all = {.name = "test", .max_gen_toks = engine_info(g)->n_ctx};
     struct lm lm;
-    assert_ok(lm_open(&lm, g, &e), e);
+    assert_ok(lm_open(&lm, g, &all_slots, &e), e);
     assert_false(lm_start(&lm, &lm.slots[0], 0, &all, "x", 1, &e));
     assert_non_null(strstr(e.msg, "--ctx"));
     lm_close(&lm);
@@ -255,6 +321,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(letters_shared), cmocka_unit_test(letters_one_sequence),
+        cmocka_unit_test(shots_once),     cmocka_unit_test(slots_wanted),
         cmocka_unit_test(texts),          cmocka_unit_test(too_small),
         cmocka_unit_test(whole_run),
     };

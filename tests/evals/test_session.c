@@ -455,6 +455,80 @@ static void proportional(void **state)
     eval_set_free(&s);
 }
 
+// So many items of each task: the first of the ranked list, the same ones whenever it is asked.
+static void counted(void **state)
+{
+    (void)state;
+    struct eval_params p = params("session_items.tmp");
+    struct session s;
+    struct err e = {0};
+    struct eval_model m = model();
+    uint32_t order[2000];
+    forget(p.out_dir);
+    p.limit = 0;
+    p.items = "gsm8k=6,mmlu=57";
+    assert_ok(session_open(&s, &p, &m, &e), e);
+    const struct task_run *t = s.run.tasks;
+    assert_true(t[0].chosen && t[0].n_chosen == 57 && t[1].chosen && t[1].n_chosen == 6);
+    assert_ok(select_ranked(&t[1].set, order, &e), e);
+    assert_memory_equal(t[1].order, order, 6 * sizeof *order);
+    char words[200];
+    assert_true(work(&s, SIZE_MAX));
+    run_subset_words(&s.run, &t[0], words, sizeof words);
+    assert_string_equal(words, "57 of 114, in each subject its share, by sha256 of the item");
+    size_t in_subject[64] = {0};
+    for (size_t i = 0; i < t[0].set.n; i++)
+        in_subject[t[0].set.items[i].prefix] += t[0].results[i].done;
+    for (size_t i = 0; i < 57; i++)
+        assert_int_equal(in_subject[i], 1);
+    session_close(&s);
+    p.resume = true;
+    p.items = "gsm8k=6,mmlu=58";
+    assert_false(session_open(&s, &p, &m, &e));
+    assert_non_null(strstr(e.msg, "another choice of items"));
+    session_close(&s);
+    p.limit = 1;
+    assert_false(session_open(&s, &p, &m, &e));
+    assert_non_null(strstr(e.msg, "exclude each other"));
+    session_close(&s);
+    forget(p.out_dir);
+}
+
+static void item_lists(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    const struct eval_task *list[EVAL_MAX_TASKS];
+    uint32_t c[EVAL_MAX_TASKS];
+    size_t n;
+    assert_ok(eval_parse_tasks("mmlu,gsm8k,humaneval", list, &n, &e), e);
+    assert_ok(eval_parse_items("humaneval=3,mmlu=9999999", list, n, c, &e), e);
+    assert_true(c[0] == 9999999 && c[1] == 0 && c[2] == 3);
+    assert_ok(eval_parse_items("7", list, n, c, &e), e);
+    assert_true(c[0] == 7 && c[1] == 7 && c[2] == 7);
+    static const char *const wrong[] = {"",
+                                        ",",
+                                        "0",
+                                        "mmlu",
+                                        "mmlu=",
+                                        "mmlu=0",
+                                        "mmlu=x",
+                                        "mmlu=-1",
+                                        "mmlu=1,",
+                                        "mmlu=1.5",
+                                        "7,mmlu=1",
+                                        "mmlu=1,7",
+                                        "mmlu=1,mmlu=2",
+                                        "gsm8k_cot=1",
+                                        "=3",
+                                        "mmlu=10000000",
+                                        "7x"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        if (eval_parse_items(wrong[i], list, n, c, &e)) fail_msg("'%s' was taken", wrong[i]);
+        assert_non_null(strstr(e.msg, "--items"));
+    }
+}
+
 static void stops(void **state)
 {
     (void)state;
@@ -502,6 +576,8 @@ int main(void)
         cmocka_unit_test(results_members),
         cmocka_unit_test(stratified),
         cmocka_unit_test(proportional),
+        cmocka_unit_test(counted),
+        cmocka_unit_test(item_lists),
         cmocka_unit_test(stops),
         cmocka_unit_test(table),
     };

@@ -58,7 +58,8 @@ static bool check_item(struct lm *lm, const struct eval_set *s, const struct ref
     assert_non_null(prompt);
     assert_ok(vocab_tokenize(lm->vocab, prompt, size, TOK_SPECIAL | TOK_ADD_BOS, &t, &e), e);
     assert_int_equal(t.n, ref->n_tokens);
-    assert_ok(lm_set_prefix(lm, p->text, p->size, &e) && lm_letters(lm, prompt, size, &r, &e), e);
+    const struct lm_question q = {prompt, size};
+    assert_ok(lm_set_prefix(lm, p->text, p->size, &e) && lm_letters(lm, &q, 1, &r, &e), e);
     int best = 0;
     for (int k = 0; k < EVAL_LETTERS; k++) {
         if (r.logprob[k] > r.logprob[best]) best = k;
@@ -88,8 +89,9 @@ static void letters(void **state)
     struct reference ref[64];
     cJSON *json = json_load(FIXTURE, &e);
     assert_ok(json && eval_set_load(eval_task_find("mmlu", 4), OFFICIAL, 0, &s, &e), e);
+    const struct lm_params how = {0};
     const struct engine_params p = {.model_path = model, .n_ctx = 4096, .n_seqs = 2};
-    assert_ok(engine_open(&p, &g, &e) && lm_open(&lm, g, &e), e);
+    assert_ok(engine_open(&p, &g, &e) && lm_open(&lm, g, &how, &e), e);
     size_t all = read_references(json, ref, 64), n = getenv("LECTERN_SLOW") ? all : 6, same = 0;
     for (size_t i = 0; i < n; i++)
         same += check_item(&lm, &s, &ref[i]);
