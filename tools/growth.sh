@@ -6,21 +6,29 @@ cd "$(dirname "$0")/.."
 
 usage() {
     cat <<'EOT'
-usage: tools/growth.sh [--quick] [--redraw]
+usage: tools/growth.sh [--quick] [--redraw] [--runs N]
 
   --redraw   draw engine/growth.svg from engine/growth.tsv, measure nothing
   --quick    few, small and once, into build/growth.tsv and build/growth.svg
+  --runs N   runs of each figure (5)
 
 Takes about half an hour on two cores, 6 GB of disk and 10 GB of memory. Leave the machine
 alone meanwhile. LECTERN_GROWTH_ARGS: more options of lectern bench (--device 1).
 EOT
 }
 
-quick=no redraw=no
+quick=no redraw=no runs=5
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=yes ;;
     --redraw) redraw=yes ;;
+    --runs)
+        case ${2:-} in
+        [1-9] | [1-9][0-9]) runs=$2 ;;
+        *) echo "growth.sh: --runs takes a whole number from 1 to 99" >&2; exit 2 ;;
+        esac
+        shift
+        ;;
     -h | --help) usage; exit 0 ;;
     *) echo "growth.sh: there is no option '$1'" >&2; usage >&2; exit 2 ;;
     esac
@@ -32,7 +40,7 @@ case ${XDG_CACHE_HOME:-} in
 *) cache=${HOME:?neither XDG_CACHE_HOME nor HOME is set}/.cache/lectern ;;
 esac
 
-mix=Q4_K_M base=smollm2-135m runs=5 tokens=32
+mix=Q4_K_M base=smollm2-135m tokens=32
 depths=0,512,1024,2048,3072,4096,6144,8192 batches=1,2,4,8,16 out=engine/growth
 shapes=(smollm2-135m smollm2-360m tinyllama-1.1b llama-3.2-3b llama-3.1-8b)
 make_args=() more=(${LECTERN_GROWTH_ARGS:-})
