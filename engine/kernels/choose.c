@@ -118,7 +118,8 @@ static void cache_write(const struct gpu *gpu, const char *path, const struct ca
 // ---------------------------------------------------------------------------------- the choice
 
 // Split computes as plain does; the others are less exact: they must be worth 5 %. Dot with 8-bit
-// weights errs as much as llama.cpp does (0.0282 and 0.0278 of gqa.Q8_0's logits): it is for who asks.
+// weights errs as much as llama.cpp does (0.0282 and 0.0278 of gqa.Q8_0's logits): it is for who
+// asks.
 static enum matmul_way fastest(const double us[N_WAYS], uint32_t format)
 {
     enum matmul_way best = us[WAY_SPLIT] < us[WAY_PLAIN] ? WAY_SPLIT : WAY_PLAIN; // false for NaN

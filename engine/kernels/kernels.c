@@ -41,8 +41,8 @@ struct kernel_info {
      sizeof(struct push),                                                                          \
      {spv_##name##_texel, NULL},                                                                   \
      {&spv_##name##_texel_size, NULL}},
-static const struct kernel_info infos[N_KERNELS] = {
-    KERNEL_LIST(KERNEL_INFO) TEXEL_KERNEL_LIST(TEXEL_KERNEL_INFO)};
+static const struct kernel_info infos[N_KERNELS] = {KERNEL_LIST(KERNEL_INFO)
+                                                        TEXEL_KERNEL_LIST(TEXEL_KERNEL_INFO)};
 #undef KERNEL_INFO
 #undef TEXEL_KERNEL_INFO
 
@@ -249,10 +249,14 @@ static enum kernel layer_module(uint32_t formats)
         uint32_t formats;
         enum kernel id;
     } modules[] = {
-        {Q4, KERNEL_layer_q4},           {Q6, KERNEL_layer_q6},
-        {Q8, KERNEL_layer_q8},           {Q4 | Q5, KERNEL_layer_q4_q5},
-        {Q4 | Q6, KERNEL_layer_q4_q6},   {Q5 | Q6, KERNEL_layer_q5_q6},
-        {Q6 | Q8, KERNEL_layer_q6_q8},   {Q2 | Q3 | Q4 | Q5, KERNEL_layer_q2_q3_q4_q5},
+        {Q4, KERNEL_layer_q4},
+        {Q6, KERNEL_layer_q6},
+        {Q8, KERNEL_layer_q8},
+        {Q4 | Q5, KERNEL_layer_q4_q5},
+        {Q4 | Q6, KERNEL_layer_q4_q6},
+        {Q5 | Q6, KERNEL_layer_q5_q6},
+        {Q6 | Q8, KERNEL_layer_q6_q8},
+        {Q2 | Q3 | Q4 | Q5, KERNEL_layer_q2_q3_q4_q5},
         {Q4 | Q5 | Q6 | Q8, KERNEL_layer_q4_q5_q6_q8},
     };
     for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)

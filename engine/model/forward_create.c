@@ -67,7 +67,8 @@ void forward_scratch(const struct gpu *gpu, const struct config *c, const struct
 {
     uint32_t qkv, gate_up, want, nq = c->n_heads * c->head_dim;
     widths(w, &qkv, &gate_up, &want);
-    uint64_t n = size_align(p->n_batch, KERNELS_MAX_TOKENS), rows = max_u32(p->n_pass, FORWARD_MAX_ROWS);
+    uint64_t n = size_align(p->n_batch, KERNELS_MAX_TOKENS),
+             rows = max_u32(p->n_pass, FORWARD_MAX_ROWS);
     uint64_t x = 4 * size_align(p->n_pass, KERNELS_MAX_TOKENS) * size_align(c->n_embd, BLOCK_COLS);
     uint64_t q = 4 * n * size_align(nq, BLOCK_COLS);
     uint64_t blocks = size_div_up(max_u32(max_u32(c->n_embd, nq), c->n_ff), BLOCK_COLS);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    MIN_EMBD = 256,     // toys compute faster than this kernel compiles, a second once
+    MIN_EMBD = 256, // toys compute faster than this kernel compiles, a second once
     MAX_SLICES = 4,
     MAX_HEADS = 4,      // query heads of an attention item: their keys' sums stay in registers
     MAX_TURNS = 60000,  // of loops in an invocation: Mesa 22.3 ends it at 65,535 in all
@@ -69,8 +69,7 @@ struct fused_bytes fused_scratch(const struct gpu *gpu, const struct config *c)
     struct kernel_layer k = common(gpu, c);
     return (struct fused_bytes){.acts = n_groups * 2 * n * most * 4 * 16,
                                 .hidden = n * ff * BLOCK_COLS * 4,
-                                .attended =
-                                    n * c->n_heads * k.slices * (c->head_dim / 4 + 1) * 16,
+                                .attended = n * c->n_heads * k.slices * (c->head_dim / 4 + 1) * 16,
                                 .meeting = 16};
 }
 
@@ -178,13 +177,13 @@ static bool record_phases(struct forward *f, uint32_t layer, struct kernel_layer
     const struct gpu_pipeline *p;
     if (!kernels_layer(&f->kernels, k, &p, e)) return false;
     note(f, layer, k->phases);
-    gpu_dispatch(f->gpu, &f->cmd, p, f->fused.set[layer], push,
-                 (uint32_t[]){groups(f), 1, 1});
+    gpu_dispatch(f->gpu, &f->cmd, p, f->fused.set[layer], push, (uint32_t[]){groups(f), 1, 1});
     gpu_barrier(f->gpu, &f->cmd);
     return true;
 }
 
-// How often a workgroup looks at a meeting: what turns the phases' loops leave. 0: too few, or no use.
+// How often a workgroup looks at a meeting: what turns the phases' loops leave. 0: too few, or no
+// use.
 static uint32_t spins(const struct forward *f, uint32_t n_tokens)
 {
     uint64_t largest, all;
@@ -295,12 +294,24 @@ static bool make_set(struct forward *f, uint32_t layer, const struct gpu_buf *bl
 {
     const struct gpu_buf *s = f->scratch;
     const struct gpu_buf *kv = kv_store_buf(&f->kv, f->weights->first_layer + layer, 0);
-    const struct gpu_buf *bufs[] = {
-        block, &s[SCRATCH_X], &s[SCRATCH_LAYER_ACTS], &s[SCRATCH_Q], kv,
-        &s[SCRATCH_LAYER_ATTENDED], &s[SCRATCH_LAYER_HIDDEN], &f->kv.table, &s[SCRATCH_TABLE],
-        &s[SCRATCH_TILES], &s[SCRATCH_ANGLES], &s[SCRATCH_X], &s[SCRATCH_LAYER_ACTS], kv,
-        &s[SCRATCH_Q], &s[SCRATCH_LAYER_ATTENDED], &s[SCRATCH_LAYER_HIDDEN],
-        &s[SCRATCH_MEETING]};
+    const struct gpu_buf *bufs[] = {block,
+                                    &s[SCRATCH_X],
+                                    &s[SCRATCH_LAYER_ACTS],
+                                    &s[SCRATCH_Q],
+                                    kv,
+                                    &s[SCRATCH_LAYER_ATTENDED],
+                                    &s[SCRATCH_LAYER_HIDDEN],
+                                    &f->kv.table,
+                                    &s[SCRATCH_TABLE],
+                                    &s[SCRATCH_TILES],
+                                    &s[SCRATCH_ANGLES],
+                                    &s[SCRATCH_X],
+                                    &s[SCRATCH_LAYER_ACTS],
+                                    kv,
+                                    &s[SCRATCH_Q],
+                                    &s[SCRATCH_LAYER_ATTENDED],
+                                    &s[SCRATCH_LAYER_HIDDEN],
+                                    &s[SCRATCH_MEETING]};
     return gpu_set_make(f->gpu, &f->fused.sets, p, bufs, &f->fused.set[layer], e);
 }
 
@@ -308,7 +319,8 @@ bool fused_create(struct forward *f, struct err *e)
 {
     struct fused *u = &f->fused;
     const struct weights *w = f->weights;
-    if (!fused_groups(f->gpu, f->config) || f->kv.n_parts != 1 || f->p.kv_type > KV_F32 || !w->n_layers)
+    if (!fused_groups(f->gpu, f->config) || f->kv.n_parts != 1 || f->p.kv_type > KV_F32 ||
+        !w->n_layers)
         return true;
     u->k = common(f->gpu, f->config);
     u->k.kv_type = f->p.kv_type;

@@ -4,7 +4,8 @@
 //   texel 64 + lane: f32 d of rows 0..3
 //
 // Activations x = s*q with 10-bit q, |q| <= 511, in blocks of 32: three a word in 11 words, s as
-// f32, the sums of both halves' q, two words of padding: 4 texels. The sum of 32 products is at most 128*511*32 < 2^21: exact.
+// f32, the sums of both halves' q, two words of padding: 4 texels. The sum of 32 products is at most
+// 128*511*32 < 2^21: exact.
 #define BLOCK_TEXELS 72
 #define ACT_TEXELS 4
 #include "lib/acts.glsl"

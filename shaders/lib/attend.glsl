@@ -27,7 +27,7 @@ float sum8(float v)
 vec4 shuffle4(vec4 v, uint from) { return subgroupShuffle(v, from); }
 
 // Asks for a page's keys and values, every line of 64 bytes, before they are needed. What it returns
-// must be used: a drivers' compiler would drop it otherwise.
+// must be used: compilers drop the fetches otherwise.
 uint touch(uint cell, uint kv_head)
 {
     const uint texels = KV_TYPE == KV_F32 ? 16u : 8u; // of a unit

@@ -244,8 +244,8 @@ static uint64_t attention_case(struct kt *t, const struct attention_case *c)
 
 // Query heads a key/value head, key/value heads, head size, heads and tokens of a tile: those that
 // the engine chooses, each for decode and prefill; without shuffles it takes one query a tile
-// (forward_tile). Pipelines with many queries take seconds to compile on a software device: they run
-// on the first path only, the small ones on every path.
+// (forward_tile). Pipelines with many queries take seconds to compile on a software device: they
+// run on the first path only, the small ones on every path.
 static const uint32_t shapes[][5] = {
     {1, 1, 8, 1, 1},  {1, 2, 32, 1, 2}, {3, 3, 64, 3, 1},  {1, 8, 8, 1, 6},   {3, 1, 32, 3, 2},
     {3, 3, 64, 3, 4}, {8, 1, 64, 8, 1}, {1, 3, 128, 1, 8}, {4, 2, 128, 4, 2},

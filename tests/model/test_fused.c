@@ -4,7 +4,6 @@
 #include "tests/gen.h"
 #include "tests/model/common.h"
 
-
 enum { N_PROMPT = 40, N_STEPS = 3, N_VOCAB = 320 };
 static const char path[] = "fused.gguf";
 
@@ -68,9 +67,9 @@ static struct engine *open_shape(const char *mix, uint32_t kv_heads, enum engine
     return open_model((struct engine_params){.model_path = path, .n_seqs = 3, .kv = kv});
 }
 
-// Both round activations to 9 bits or more, which test_shapes.c puts at 0.4 % a matrix at most; a last
-// bit of attention that differs may round some of them the other way. Four matrices a layer and the
-// output, whose errors are independent: three standard errors.
+// Both round activations to 9 bits or more, which test_shapes.c puts at 0.4 % a matrix at most; a
+// last bit of attention that differs may round some of them the other way. Four matrices a layer
+// and the output, whose errors are independent: three standard errors.
 static void assert_close(const float *got, const float *want, size_t n_rows)
 {
     double limit = 3 * sqrt(4.0 * 3 + 1) * 0.004;
@@ -124,9 +123,9 @@ static void test_mixes(void **state)
     check_mix("Q2_K", 3, ENGINE_KV_F16, false);
 }
 
-// lavapipe with one thread runs one workgroup after the other: the probe must see it, and a pass that
-// tries nevertheless must be computed again, without a trace of the first attempt, and in the end
-// without trying.
+// lavapipe with one thread runs one workgroup after the other: the probe must see it, and a pass
+// that tries nevertheless must be computed again, without a trace of the first attempt, and in the
+// end without trying.
 static void test_failed_meeting(void **state)
 {
     (void)state;

@@ -123,8 +123,8 @@ static void test_cache(void **state)
     }
 }
 
-// Where the host cannot write device memory, the residual stream comes through a buffer more, and 16
-// rows of logits, or the largest of each 4,096 of a row, go through others.
+// Where the host cannot write device memory, the residual stream comes through a buffer more, and
+// 16 rows of logits, or the largest of each 4,096 of a row, go through others.
 static void test_own_memory(void **state)
 {
     (void)state;

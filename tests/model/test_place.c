@@ -573,11 +573,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_greedy),         cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_fused_bits),     cmocka_unit_test(test_tiers),
-        cmocka_unit_test(test_cancelled_pass),
-        cmocka_unit_test(test_refused),        cmocka_unit_test(test_smaller),
-        cmocka_unit_test(test_tiles),          cmocka_unit_test(test_damaged_tiles),
-        cmocka_unit_test(test_changed_model),  cmocka_unit_test(test_no_tiles),
-        cmocka_unit_test(test_chosen),
+        cmocka_unit_test(test_cancelled_pass), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_smaller),        cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_damaged_tiles),  cmocka_unit_test(test_changed_model),
+        cmocka_unit_test(test_no_tiles),       cmocka_unit_test(test_chosen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
