@@ -144,12 +144,16 @@ logged() { # logged LOG WHAT COMMAND...
     die "$what failed; $log has all of it"
 }
 
+may_fetch() { # may_fetch WHAT PATH
+    [ $fetch = yes ] || [ -f "$2" ] || die "$1 is not in $peers, and --no-fetch forbids to fetch it"
+}
+
 # download WHAT FILE SHA256 FOLDER COMMAND...: the command leaves one .tar.gz or .tgz in "new"
 download() {
     local what=$1 file=$2 sha=$3 part=$4
     shift 4
     [ ! -f "$part/$file" ] || return 0
-    [ $fetch = yes ] || die "$what is not in $peers, and --no-fetch forbids to fetch it"
+    may_fetch "$what" "$part/$file"
     note "fetching $what"
     rm -rf "$part/new"
     mkdir -p "$part/new"
@@ -171,6 +175,7 @@ get_native() {
     native_dir=$peers/$name
     [ ! -x "$native_dir/llama-bench" ] || return 0
     part=$peers/$name.part
+    may_fetch "llama-cpp-python $source_version" "$part/source.tar.gz"
     need "compiling llama.cpp" python3 cmake ninja c++ tar
     mkdir -p "$part"
     download "llama-cpp-python $source_version" source.tar.gz $source_sha "$part" \

@@ -337,12 +337,12 @@ class Formats(cli.Case):
                 if k["reads"] == "cache":  # 2 layers of K, V: 2 heads of 64 (with padding) f16
                     self.assertEqual(k["bytes"], 2 * 2 * 2 * 64 * 2 * (p["depth"] + 1) * p["batch"])
                 elif k["reads"]:
-                    self.assertIn("matmul_q8", k["kernel"])
+                    self.assertRegex(k["kernel"], "^matmul_(wide_)?q8")
                 if k["reads"]:
                     self.assertAlmostEqual(k["of_peak"] * doc["peak"]["gb_s"], k["gb_s"],
                                            delta=0.001 + 0.00005 * doc["peak"]["gb_s"])
         table = self.ok(*args).out
-        self.assertIn(b"matmul_q8, 1 token ", table)
+        self.assertRegex(table, rb"matmul_(wide_)?q8, 1 token ")
         self.assertLessEqual(max(map(len, table.decode().splitlines())), 80)
 
     def test_bench_chart(self):

@@ -48,7 +48,7 @@ static void check_times(struct engine *g, uint32_t n_tokens)
         assert_true(k[i].n > 0 && k[i].n % 3 == 0 && k[i].seconds > 0);
         assert_true((k[i].bytes > 0) == (k[i].use[0] != '\0'));
         if (i) assert_true(k[i].seconds <= k[i - 1].seconds);
-        if (!strncmp(k[i].name, "attention", 9) || !strncmp(k[i].name, "layer_", 6)) {
+        if (!strncmp(k[i].name, "attention", 9) || strstr(k[i].name, ", attention")) {
             attention = true;
             assert_int_equal(k[i].n, 3 * info->n_layers);
         }
@@ -72,6 +72,7 @@ static void test_times(void **state)
 {
     (void)state;
     struct engine *g = open_tiny(3, 512);
+    g->stages[0].forward.fused.meets = false; // a busy machine makes a pass with meetings run twice
     check_times(g, 1);
     check_times(g, 5);
     check_times(g, N);
