@@ -12,7 +12,6 @@ enum {
     MAX_HEADS = 4,      // query heads of an attention item: their keys' sums stay in registers
     MAX_TURNS = 60000,  // of loops in an invocation: Mesa 22.3 ends it at 65,535 in all
     PROBE_SPINS = 4000, // looks at a meeting, about 2 ms there
-    MAX_FAILURES = 3,   // passes in a row until meetings are given up
 };
 
 uint32_t fused_groups(const struct gpu *gpu, const struct config *c)
@@ -260,7 +259,7 @@ bool fused_again(struct forward *f, uint32_t n_tokens)
     }
     meeting(f)[1] = 0;
     u->alone = true;
-    u->meets = ++u->failures < MAX_FAILURES;
+    u->meets = ++u->failures < FUSED_MAX_FAILURES;
     memcpy(forward_input(f), u->x, (size_t)n_tokens * forward_stride(f) * sizeof *u->x);
     return true;
 }

@@ -16,7 +16,11 @@
 struct forward;
 struct sub_batch;
 
-enum { FUSED_MAX_TOKENS = KERNELS_MAX_TOKENS };
+enum {
+    FUSED_MAX_TOKENS = KERNELS_MAX_TOKENS,
+    FUSED_MAX_FAILURES = 16, // passes in a row until meetings are given up, which costs seconds of
+                             // compiling five kernels
+};
 
 struct fused {
     uint32_t n_groups;     // workgroups; 0: this device or model takes other kernels

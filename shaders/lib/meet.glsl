@@ -2,7 +2,7 @@
 // is for devices that were seen to run them all at once (engine/model/fused.h), and looking ends
 // after p.spins times: `failed` then says that what was computed is not to be used.
 //
-// One look is some ten atomic reads: Mesa 22.3 ends an invocation after 65,535 turns of its loops in
+// One look is sixteen atomic reads: Mesa 22.3 ends an invocation after 65,535 turns of its loops in
 // all, so a turn should take long.
 layout(set = 0, binding = MEETING, std430) buffer meeting_block { uint come, failed; };
 
@@ -14,7 +14,7 @@ void meet(uint n)
     uint spins = failed != 0u ? 0u : p.spins;
     uint i = 0u;
     do {
-        [[unroll]] for (uint k = 0u; k < 8u; k++)
+        [[unroll]] for (uint k = 0u; k < 16u; k++)
             if (lane == 0u && seen < target) seen = atomicAdd(come, 0u);
         seen = subgroupShuffle(seen, 0u);
     } while (seen < target && ++i < spins);

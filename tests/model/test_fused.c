@@ -18,7 +18,7 @@ static void set(struct engine *g, struct variant v)
     struct forward *f = &g->stages[0].forward;
     f->fused.n_groups = v.n_groups;
     f->fused.meets = v.meets;
-    f->fused.failures = 0;
+    f->fused.failures = FUSED_MAX_FAILURES - 3;
     memset(&f->recorded, 0, sizeof f->recorded);
 }
 
