@@ -4,27 +4,13 @@
 // Row `token * N_HEADS + head` of `attended` has a record a slice: HEAD_DIM values, then a vec4 of
 // the largest score and the sum of weights. A single slice is divided by its sum at once.
 
+#include "lib/lanes.glsl"
+
 const uint HEAD_UNITS = (HEAD_DIM + 63u) / 64u; // of 64 elements
 const uint HEAD_STEPS = HEAD_DIM / 8u;
 const float NEVER = -1e30; // below any score, and exp(NEVER - NEVER) is not NaN
 
 uint attended_row(uint row, uint slice) { return (row * SLICES + slice) * (HD4 + 1u); }
-
-float max8(float v)
-{
-    v = max(v, subgroupShuffleXor(v, 1u));
-    v = max(v, subgroupShuffleXor(v, 2u));
-    return max(v, subgroupShuffleXor(v, 4u));
-}
-
-float sum8(float v)
-{
-    v += subgroupShuffleXor(v, 1u);
-    v += subgroupShuffleXor(v, 2u);
-    return v + subgroupShuffleXor(v, 4u);
-}
-
-vec4 shuffle4(vec4 v, uint from) { return subgroupShuffle(v, from); }
 
 // Asks for a page's keys and values, every line of 64 bytes, before they are needed. What it returns
 // must be used: compilers drop the fetches otherwise.
@@ -54,8 +40,8 @@ void attend(uint token, uint head, uint slice)
             vec4 eight = LOADF4(q, at + 2u * s + lane);
             [[unroll]] for (uint k = 0u; k < 4u; k++)
                 if (s + k < HEAD_STEPS) {
-                    qa[i * HEAD_STEPS + s + k] = shuffle4(eight, 2u * k);
-                    qb[i * HEAD_STEPS + s + k] = shuffle4(eight, 2u * k + 1u);
+                    qa[i * HEAD_STEPS + s + k] = lane4(eight, 2u * k);
+                    qb[i * HEAD_STEPS + s + k] = lane4(eight, 2u * k + 1u);
                 }
         }
     }

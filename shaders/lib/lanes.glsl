@@ -10,12 +10,12 @@ float from_lane(float v, uint lane)
     return exchange[lane];
 }
 float from_xor(float v, uint mask) { return from_lane(v, gl_LocalInvocationID.x ^ mask); }
-void meet() { barrier(); }
+void lanes_meet() { barrier(); }
 #else
 uint first_lane = gl_SubgroupInvocationID & ~7u;
 float from_lane(float v, uint lane) { return subgroupShuffle(v, first_lane + lane); }
 float from_xor(float v, uint mask) { return subgroupShuffleXor(v, mask); }
-void meet() { subgroupBarrier(); } // barrier() would cost lavapipe its registers
+void lanes_meet() { subgroupBarrier(); } // a workgroup is within a subgroup
 vec4 lane4(vec4 v, uint lane)
 {
     return vec4(from_lane(v.x, lane), from_lane(v.y, lane), from_lane(v.z, lane),

@@ -25,7 +25,7 @@ bool is_last(uint counter, uint n)
 {
     float before = 0.0;
     memoryBarrierBuffer();
-    meet();
+    lanes_meet();
     if (gl_LocalInvocationID.x == 0u) {
         uint i = atomicAdd(arrived[counter], 1u);
         if (i + 1u == n) arrived[counter] = 0u;
