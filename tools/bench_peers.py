@@ -18,8 +18,8 @@ import tempfile
 import threading
 import time
 
-PEERS = {"cpu": "CPU", "quick": "CPU, prebuilt", "vulkan": "Vulkan, prebuilt"}
-REPEATS = {"cpu": 3, "quick": 3, "vulkan": 1}  # measured runs within a process
+PEERS = {"cpu": "CPU", "avx2": "CPU, AVX2", "quick": "CPU, prebuilt", "vulkan": "Vulkan, prebuilt"}
+REPEATS = {"cpu": 3, "avx2": 3, "quick": 3, "vulkan": 1}  # measured runs within a process
 
 
 class Case:

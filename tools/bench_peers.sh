@@ -14,7 +14,9 @@ usage: tools/bench_peers.sh [OPTION]...
 
   --model FILE     GGUF to run on both engines; may be repeated (default: the
                    default model)
-  --peer WHICH     llama.cpp's cpu backend (default), vulkan, or both
+  --peer WHICH     llama.cpp's cpu backend (default), the same compiled for
+                   AVX2 and no more (avx2), its vulkan backend, or both: cpu
+                   and vulkan
   --quick          prebuilt CPU backend instead of compiling it (~15 min, once)
   --pairs N        runs of each engine, in turn (default 3)
   --threads N      for both engines (default: all)
@@ -79,7 +81,8 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-case $peer in cpu | vulkan | both) ;; *) misused "there is no peer '$peer'" ;; esac
+case $peer in cpu | avx2 | vulkan | both) ;; *) misused "there is no peer '$peer'" ;; esac
+[ $peer != avx2 ] || [ $native = yes ] || misused "--quick has no peer for AVX2 alone"
 
 case ${XDG_CACHE_HOME:-} in
 /*) cache=$XDG_CACHE_HOME/lectern ;; # a relative one is to be ignored, as base/file.c does
@@ -169,9 +172,10 @@ processor() {
     (grep -m 2 -E '^(model name|flags)' /proc/cpuinfo || uname -a) | cksum | cut -d ' ' -f 1
 }
 
+# get_native SUFFIX WHAT OPTION...: OPTIONs of cmake tell the processor that is compiled for
 get_native() {
-    local name part
-    name=llama-cpp-python-$source_version-$(processor)
+    local name=llama-cpp-python-$source_version-$1 what=$2 part
+    shift 2
     native_dir=$peers/$name
     [ ! -x "$native_dir/llama-bench" ] || return 0
     part=$peers/$name.part
@@ -188,9 +192,9 @@ get_native() {
         mv "$part/unpacked/vendor/llama.cpp" "$part/source"
         rm -rf "$part/unpacked"
     fi
-    note "compiling llama.cpp for this processor (~15 minutes on 2 cores; it can be interrupted)"
+    note "compiling llama.cpp for $what (~15 minutes on 2 cores; it can be interrupted)"
     logged "$part/cmake.log" "cmake" cmake -S "$part/source" -B "$part/build" -G Ninja \
-        -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DBUILD_SHARED_LIBS=OFF \
+        -DCMAKE_BUILD_TYPE=Release "$@" -DBUILD_SHARED_LIBS=OFF \
         -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF
     logged "$part/ninja.log" "the build" ninja -C "$part/build" llama-bench llama-batched-bench
     mkdir -p "$part/done"
@@ -242,12 +246,18 @@ if command -v flock >/dev/null; then
     flock -n 9 || die "another bench_peers.sh is at work here: two would slow each other"
 fi
 label=()
-if [ $peer != vulkan ] && [ $native = yes ]; then
-    get_native
+if [ $peer = avx2 ]; then
+    grep -q -m 1 -w avx2 /proc/cpuinfo || die "this processor has no AVX2; --peer cpu has what it has"
+    get_native avx2 "AVX2" -DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON \
+        -DGGML_BMI2=ON
+    pass+=(--peer-dir "avx2=$native_dir")
+    label+=("of llama-cpp-python $source_version, compiled here for AVX2")
+elif [ $peer != vulkan ] && [ $native = yes ]; then
+    get_native "$(processor)" "this processor" -DGGML_NATIVE=ON
     pass+=(--peer-dir "cpu=$native_dir")
     label+=("of llama-cpp-python $source_version, compiled here")
 fi
-if [ $peer != cpu ] || [ $native = no ]; then
+if [ $peer = vulkan ] || [ $peer = both ] || [ $native = no ]; then
     get_prebuilt
     [ $peer = vulkan ] || [ $native = yes ] || pass+=(--peer-dir "quick=$prebuilt_dir")
     [ $peer = cpu ] || pass+=(--peer-dir "vulkan=$prebuilt_dir")

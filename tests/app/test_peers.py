@@ -174,7 +174,7 @@ class Script(cli.Case):
         r = self.script("-h")
         self.assertEqual((r.returncode, r.stderr), (0, ""))
         for args in (["--peer", "gpu"], ["--pairs", "0"], ["--pairs"], ["--threads", "2x"],
-                     ["--only", "all"], ["--fast"]):
+                     ["--only", "all"], ["--fast"], ["--peer", "avx2", "--quick"]):
             r = self.script(*args)
             self.assertEqual((r.returncode, r.stdout), (2, ""), args)
             self.assertRegex(r.stderr, r"^bench_peers.sh: .*\nusage: ")
