@@ -1,6 +1,9 @@
 // y[t, r] (+)= sum over c of w[r, c] * x[t, c] for NT tokens a lane; NT = 1 is the matvec.
 // w in tiles (formats/*.glsl), x as activation records (norm.comp), y f32. One tile is 8 lanes,
 // whatever the subgroup size; several tiles share a workgroup where the device likes that.
+//
+// Workgroups, in the order that caches like where they run in turn: x runs over a few neighbouring
+// tiles, y over the tokens of a part of the pass, z over all the tiles for a part, then the next part.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -24,10 +27,12 @@ layout(push_constant) uniform push_block { push_matmul p; };
 
 void main()
 {
-    uint tile = gl_WorkGroupID.x * (gl_WorkGroupSize.x / TILE_LANES) +
-                gl_LocalInvocationID.x / TILE_LANES;
-    if (tile >= p.n_tiles) return;
-    uint lane = gl_LocalInvocationID.x % TILE_LANES, token = gl_WorkGroupID.y * NT;
+    uint tiles = gl_NumWorkGroups.x * (gl_WorkGroupSize.x / TILE_LANES);
+    uint runs = (p.n_tiles + tiles - 1u) / tiles;
+    uint tile = gl_WorkGroupID.z % runs * tiles + gl_GlobalInvocationID.x / TILE_LANES;
+    uint token = (gl_WorkGroupID.z / runs * gl_NumWorkGroups.y + gl_WorkGroupID.y) * NT;
+    if (tile >= p.n_tiles || token >= p.n_tokens) return;
+    uint lane = gl_LocalInvocationID.x % TILE_LANES;
     uint w = tile * p.n_blocks * BLOCK_TEXELS + lane;
     uint x = token * p.n_blocks * ACT_TEXELS, x_step = p.n_blocks * ACT_TEXELS;
 

@@ -18,7 +18,11 @@ KERNEL_LIST(KERNEL_SYMBOLS)
 TEXEL_KERNEL_LIST(KERNEL_SYMBOLS)
 #undef KERNEL_SYMBOLS
 
-enum { SPLIT_LANES = 128 }; // of matmul_split.comp and matmul_dot.comp, which says why
+enum {
+    SPLIT_LANES = 128, // of matmul_split.comp and matmul_dot.comp, which says why
+    MATMUL_PART = 64,  // tokens that tiles are kept for: their activations fit second caches
+    MATMUL_RUN = 4,    // workgroups of neighbouring tiles
+};
 
 struct kernel_info {
     const char *name;
@@ -173,6 +177,17 @@ bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
     return get(k, first + (enum kernel)f, spec, 2, out, e);
 }
 
+void kernels_matmul_groups(const struct kernels *k, uint32_t nt, uint32_t n_tiles,
+                           uint32_t n_tokens, uint32_t groups[3])
+{
+    uint32_t all = (uint32_t)size_div_up(n_tokens, nt);
+    uint32_t parts = (uint32_t)size_div_up(all, MATMUL_PART / nt);
+    uint32_t tile_groups = (uint32_t)size_div_up(n_tiles, k->tile_lanes / TILE_LANES);
+    groups[0] = (uint32_t)size_min(tile_groups, MATMUL_RUN);
+    groups[1] = (uint32_t)size_div_up(all, parts);
+    groups[2] = parts * (uint32_t)size_div_up(tile_groups, groups[0]);
+}
+
 // first: the kernel of WEIGHT_Q2.
 static bool get_split(struct kernels *k, enum kernel first, enum weight_format f, uint32_t n_tiles,
                       uint32_t n_tokens, const struct gpu_pipeline **out, uint32_t groups[3],
@@ -224,8 +239,7 @@ bool kernels_matmul_way(struct kernels *k, enum weight_format f, enum matmul_way
     if (w == WAY_DOT) return get_dot(k, f, n_tiles, n_tokens, out, groups, e);
     if (w == WAY_COOP) return get_coop(k, f, n_tiles, n_tokens, out, groups, e);
     uint32_t nt = kernels_matmul_tokens(k, n_tokens);
-    groups[0] = (uint32_t)size_div_up(n_tiles, k->tile_lanes / TILE_LANES);
-    groups[1] = (uint32_t)size_div_up(n_tokens, nt);
+    kernels_matmul_groups(k, nt, n_tiles, n_tokens, groups);
     return kernels_matmul(k, f, nt, out, e);
 }
 

@@ -311,13 +311,12 @@ static bool record(struct forward *f, const struct matrix *m, VkDescriptorSet se
                    const struct push_matmul *push, struct err *e)
 {
     uint32_t nt = kernels_matmul_tokens(&f->kernels, push->n_tokens);
-    uint32_t tiles_a_group = f->kernels.tile_lanes / TILE_LANES;
     const struct gpu_pipeline *pipeline;
+    uint32_t groups[3];
     if (!kernels_matmul(&f->kernels, m->format, nt, &pipeline, e)) return false;
     gpu_note(&f->cmd, "adapter", 7, m->bytes);
-    gpu_dispatch(f->gpu, &f->cmd, pipeline, set, push,
-                 (uint32_t[]){(uint32_t)size_div_up(m->n_tiles, tiles_a_group),
-                              (uint32_t)size_div_up(push->n_tokens, nt), 1});
+    kernels_matmul_groups(&f->kernels, nt, m->n_tiles, push->n_tokens, groups);
+    gpu_dispatch(f->gpu, &f->cmd, pipeline, set, push, groups);
     return true;
 }
 

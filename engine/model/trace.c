@@ -133,10 +133,10 @@ static bool time_format(struct reader *r, enum weight_format f, double *seconds,
     const struct gpu_pipeline *p;
     VkDescriptorSet set;
     uint64_t tile = (uint64_t)weight_layout(f)->block_texels * 16 * READ_BLOCKS;
-    uint32_t per_group = r->kernels->tile_lanes / TILE_LANES;
+    uint32_t per_group = r->kernels->tile_lanes / TILE_LANES, groups[3];
     struct push_matmul push = {.n_blocks = READ_BLOCKS, .n_tokens = 1};
     push.n_tiles =
-        (uint32_t)size_min(r->weights.size / tile, (size_t)r->gpu->caps.max_groups[0] * per_group);
+        (uint32_t)size_min(r->weights.size / tile, (size_t)r->gpu->caps.max_groups[2] * per_group);
     push.y_stride = push.n_tiles * TILE_ROWS / 4;
     *bytes = (double)(tile * push.n_tiles);
     *seconds = 1e9;
@@ -145,8 +145,8 @@ static bool time_format(struct reader *r, enum weight_format f, double *seconds,
                       (const struct gpu_buf *[]){&r->weights, &r->acts, &r->y, &r->y}, &set, e) ||
         !gpu_begin(r->gpu, &r->cmd, e))
         return false;
-    gpu_dispatch(r->gpu, &r->cmd, p, set, &push,
-                 (uint32_t[]){(uint32_t)size_div_up(push.n_tiles, per_group), 1, 1});
+    kernels_matmul_groups(r->kernels, 1, push.n_tiles, 1, groups);
+    gpu_dispatch(r->gpu, &r->cmd, p, set, &push, groups);
     gpu_barrier(r->gpu, &r->cmd);
     if (!gpu_end(r->gpu, &r->cmd, e)) return false;
     for (int i = 0; i <= READ_RUNS; i++) {

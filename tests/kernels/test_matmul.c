@@ -109,11 +109,10 @@ static struct matmul_run run_matmul(struct kt *t, const struct matmul_case *c)
                                .y_stride = (uint32_t)r.stride / 4,
                                .y_offset = (uint32_t)r.offset / 4,
                                .add = c->add};
-    uint32_t tiles_a_group = t->k.tile_lanes / TILE_LANES;
+    uint32_t groups[3];
+    kernels_matmul_groups(&t->k, c->nt, push.n_tiles, push.n_tokens, groups);
     if (!kernels_matmul(&t->k, r.w.format, c->nt, &p, &e)) fail_msg("%s", e.msg);
-    kt_run(t, p, (const struct kt_buf *[]){&r.w.tiles, &r.acts, &r.y, &r.y}, &push,
-           ((uint32_t)r.w.n_tiles + tiles_a_group - 1) / tiles_a_group,
-           ((uint32_t)c->n_tokens + c->nt - 1) / c->nt);
+    kt_run_groups(t, p, (const struct kt_buf *[]){&r.w.tiles, &r.acts, &r.y, &r.y}, &push, groups);
     return r;
 }
 
@@ -176,6 +175,16 @@ static void check_wide(struct kt *t)
     }
 }
 
+// Several parts of a pass, several runs of tiles, the last of each not whole.
+static void check_order(struct kt *t)
+{
+    static const size_t tokens[] = {63, 64, 65, 100, 129, 200};
+    static const uint32_t nt[] = {8, 4, 2, 1, 6};
+    for (size_t i = 0; i < 30; i++)
+        matmul_case(t, &(struct matmul_case){i % 2 ? QUANT_Q8_0 : QUANT_Q4_0, i % 3 ? 545 : 97, 32,
+                                             tokens[i % 6], nt[i % 5], false, KT_RANDOM});
+}
+
 // The checks themselves: a wrong value, a touched guard, a missing result and a changed weight
 // must all be noticed.
 static void check_tester(struct kt *t)
@@ -211,7 +220,9 @@ static void check_tester(struct kt *t)
         const struct gpu_pipeline *p;
         struct err e;
         if (!kernels_matmul(&t->k, r.w.format, 4, &p, &e)) fail_msg("%s", e.msg);
-        kt_run(t, p, bufs, &push, 2, 1);
+        uint32_t groups[3];
+        kernels_matmul_groups(&t->k, 4, push.n_tiles, push.n_tokens, groups);
+        kt_run_groups(t, p, bufs, &push, groups);
         got = kt_read(t, &y);
         assert_false(kt_compare(&y, got, &r.x, msg));
         free(got);
@@ -231,12 +242,13 @@ static void check_tester(struct kt *t)
 EVERYWHERE(matmul)
 EVERYWHERE(extremes)
 EVERYWHERE(wide)
+EVERYWHERE(order)
 EVERYWHERE(tester)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matmul), cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_wide), cmocka_unit_test(test_tester)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_matmul),
+                                       cmocka_unit_test(test_extremes), cmocka_unit_test(test_wide),
+                                       cmocka_unit_test(test_order), cmocka_unit_test(test_tester)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

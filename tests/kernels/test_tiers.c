@@ -113,7 +113,7 @@ static void dispatch(struct kt *t, const struct tier_case *c, const struct tier_
     if (!kernels_matmul_way(&t->k, r->w.format, c->way, push.n_tiles, push.n_tokens, &p, groups,
                             &e))
         fail_msg("%s", e.msg);
-    kt_run(t, p, (const struct kt_buf *[]){&r->w.tiles, acts, y, y}, &push, groups[0], groups[1]);
+    kt_run_groups(t, p, (const struct kt_buf *[]){&r->w.tiles, acts, y, y}, &push, groups);
 }
 
 static struct tier_run run_case(struct kt *t, const struct tier_case *c)

@@ -53,12 +53,12 @@ static double matmul_seconds(struct timing *m, struct kt_buf *tiles, uint32_t n_
                                .n_blocks = (uint32_t)m->n_blocks,
                                .n_tokens = n_tokens,
                                .y_stride = (uint32_t)stride / 4};
-    uint32_t tiles_a_group = t->k.tile_lanes / TILE_LANES;
+    uint32_t groups[3];
+    kernels_matmul_groups(&t->k, n_tokens, push.n_tiles, n_tokens, groups);
     if (!kernels_matmul(&t->k, m->format, n_tokens, &p, &e)) fail_msg("%s", e.msg);
     for (int i = 0; i < RUNS; i++) {
         double t0 = clock_s();
-        kt_run(t, p, (const struct kt_buf *[]){tiles, &acts, &y, &y}, &push,
-               (uint32_t)size_div_up(m->n_tiles, tiles_a_group), 1);
+        kt_run_groups(t, p, (const struct kt_buf *[]){tiles, &acts, &y, &y}, &push, groups);
         best = fmin(best, clock_s() - t0);
     }
     kt_free(t, &acts);
