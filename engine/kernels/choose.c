@@ -120,7 +120,7 @@ static void cache_write(const struct gpu *gpu, const char *path, const struct ca
 // Split computes as plain does; the others are less exact: they must be worth 5 %. Dot with 8-bit
 // weights errs as much as llama.cpp does (0.0282 and 0.0278 of gqa.Q8_0's logits): it is for who
 // asks.
-static enum matmul_way fastest(const double us[N_WAYS], uint32_t format)
+enum matmul_way choose_fastest(const double us[N_WAYS], enum weight_format format)
 {
     enum matmul_way best = us[WAY_SPLIT] < us[WAY_PLAIN] ? WAY_SPLIT : WAY_PLAIN; // false for NaN
     double limit = 0.95 * us[best];
@@ -138,7 +138,7 @@ static bool measure(struct gpu *gpu, uint32_t f, struct entry *x, struct err *e)
     if (!measure_ways(gpu, (enum weight_format)f, x->us, e)) return false;
     x->known = true;
     for (uint32_t c = 0; c < N_CLASSES; c++)
-        x->way[c] = (unsigned char)fastest(x->us[c], f);
+        x->way[c] = (unsigned char)choose_fastest(x->us[c], (enum weight_format)f);
     return true;
 }
 

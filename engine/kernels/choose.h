@@ -23,6 +23,9 @@ struct choose_report {
 bool kernels_choose(struct gpu *gpu, uint32_t formats, struct kernel_choice *out,
                     struct choose_report *report, struct err *e);
 
+// The way to take where each needs so many microseconds; NaN: the device has it not.
+enum matmul_way choose_fastest(const double us[N_WAYS], enum weight_format format);
+
 // The file that keeps a device's choices, $XDG_CACHE_HOME/lectern/kernels-UUID-OFFERS.json.
 bool choose_path(const struct gpu *gpu, char *out, size_t out_size, struct err *e);
 // What it says, as "q4 split dot coop, q8 ...", ways for one, few and many tokens; "" without it.

@@ -83,6 +83,25 @@ static void test_hidden(void **state)
     gpu_destroy(&gpu);
 }
 
+static void test_fastest(void **state)
+{
+    static const struct {
+        double us[N_WAYS]; // plain, split, dot, coop
+        enum matmul_way q4, q8;
+    } cases[] = {
+        {{100, NAN, NAN, NAN}, WAY_PLAIN, WAY_PLAIN}, {{100, 99, NAN, NAN}, WAY_SPLIT, WAY_SPLIT},
+        {{100, 101, 96, 96}, WAY_PLAIN, WAY_PLAIN},   {{100, 101, 94, NAN}, WAY_DOT, WAY_PLAIN},
+        {{100, 90, 50, NAN}, WAY_DOT, WAY_SPLIT},     {{100, 90, 50, 60}, WAY_DOT, WAY_COOP},
+        {{100, 90, 50, 40}, WAY_COOP, WAY_COOP},
+    };
+    (void)state;
+    _Static_assert(WAY_SPLIT == WAY_PLAIN + 1 && WAY_DOT == 2 && WAY_COOP == 3, "order of us");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(choose_fastest(cases[i].us, WEIGHT_Q4), cases[i].q4);
+        assert_int_equal(choose_fastest(cases[i].us, WEIGHT_Q8), cases[i].q8);
+    }
+}
+
 static void test_software(void **state)
 {
     struct kernel_choice k;
@@ -196,9 +215,10 @@ static void test_adding(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tiers), cmocka_unit_test(test_hidden),
-                                       cmocka_unit_test(test_software), cmocka_unit_test(test_file),
-                                       cmocka_unit_test(test_adding)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tiers),    cmocka_unit_test(test_hidden),
+        cmocka_unit_test(test_software), cmocka_unit_test(test_file),
+        cmocka_unit_test(test_adding),   cmocka_unit_test(test_fastest)};
     char path[4096];
     struct err e;
     if (!mkdtemp(folder) || !getcwd(path, sizeof path - sizeof folder - 1)) return 1;
