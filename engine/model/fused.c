@@ -12,6 +12,10 @@ enum {
     MAX_HEADS = 4,      // query heads of an attention item: their keys' sums stay in registers
     MAX_TURNS = 60000,  // of loops in an invocation: Mesa 22.3 ends it at 65,535 in all
     PROBE_SPINS = 4000, // looks at a meeting, about 2 ms there
+    // Of a layer's weights: reading so much takes 3 ms, of which meetings instead of dispatches
+    // save 4 x 40 us, while a processor that is taken away costs a longer pass more often, and
+    // more.
+    MAX_MEETING_BYTES = 48 << 20,
 };
 
 uint32_t fused_groups(const struct gpu *gpu, const struct config *c)
@@ -288,6 +292,17 @@ static bool probe(struct forward *f, struct err *e)
     return true;
 }
 
+static uint64_t layer_bytes(const struct weights *w, uint32_t layer)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < LAYER_GROUPS; i++) {
+        const struct matrix_group *g = layer_group(&w->layers[layer], i);
+        for (uint32_t k = 0; k < g->n; k++)
+            bytes += g->m[k].bytes;
+    }
+    return bytes;
+}
+
 static bool make_set(struct forward *f, uint32_t layer, const struct gpu_buf *block,
                      const struct gpu_pipeline *p, struct err *e)
 {
@@ -328,7 +343,9 @@ bool fused_create(struct forward *f, struct err *e)
     u->x = malloc(x * sizeof *u->x);
     if (!u->set || !u->x) return err_nomem(e, "a pass", x * sizeof *u->x);
     u->n_groups = fused_groups(f->gpu, f->config);
-    if (!gpu_sets_create(f->gpu, w->n_layers + 1, &u->sets, e) || !probe(f, e)) return false;
+    if (!gpu_sets_create(f->gpu, w->n_layers + 1, &u->sets, e) ||
+        (layer_bytes(w, 0) <= MAX_MEETING_BYTES && !probe(f, e)))
+        return false;
     for (uint32_t i = 0; i < w->n_layers; i++) {
         struct kernel_layer k = u->k;
         struct push_layer push;
