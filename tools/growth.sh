@@ -12,7 +12,7 @@ usage: tools/growth.sh [--quick] [--redraw] [--runs N]
   --quick    few, small and once, into build/growth.tsv and build/growth.svg
   --runs N   runs of each figure (5)
 
-Takes about half an hour on two cores, 6 GB of disk and 10 GB of memory. Leave the machine
+Takes about a quarter of an hour on two cores, 6 GB of disk and 10 GB of memory. Leave the machine
 alone meanwhile. LECTERN_GROWTH_ARGS: more options of lectern bench (--device 1).
 EOT
 }

@@ -85,7 +85,7 @@ uint32_t kernels_matmul_tokens(const struct kernels *k, uint32_t n_tokens);
 // nt: tokens a lane, 1 to KERNELS_MAX_TOKENS.
 bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
                     const struct gpu_pipeline **out, struct err *e);
-// Its workgroups.
+// Its workgroups for n_tiles by n_tokens.
 void kernels_matmul_groups(const struct kernels *k, uint32_t nt, uint32_t n_tiles,
                            uint32_t n_tokens, uint32_t groups[3]);
 // The kernel of a way for n_tokens, and the workgroups for n_tiles of them.

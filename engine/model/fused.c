@@ -158,6 +158,22 @@ bool fused_takes(const struct forward *f, uint32_t layer, const struct sub_batch
     return largest <= MAX_TURNS;
 }
 
+static uint64_t group_bytes(const struct matrix_group *g)
+{
+    uint64_t bytes = 0;
+    for (uint32_t k = 0; k < g->n; k++)
+        bytes += g->m[k].bytes;
+    return bytes;
+}
+
+static uint64_t layer_bytes(struct layer *y)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < LAYER_GROUPS; i++)
+        bytes += group_bytes(layer_group(y, i));
+    return bytes;
+}
+
 // For tables of times: what the phases read, and how much.
 static void note(struct forward *f, uint32_t layer, uint32_t phases)
 {
@@ -168,8 +184,7 @@ static void note(struct forward *f, uint32_t layer, uint32_t phases)
         const struct matrix_group *g = layer_group(&f->weights->layers[layer], i);
         if (!(phases & phase_of[i])) continue;
         if (!first) first = g->m[0].t[0];
-        for (uint32_t k = 0; k < g->n; k++)
-            bytes += g->m[k].bytes;
+        bytes += group_bytes(g);
     }
     if (first) gpu_note(&f->cmd, first->name.s, first->name.n, bytes);
 }
@@ -292,17 +307,6 @@ static bool probe(struct forward *f, struct err *e)
     return true;
 }
 
-static uint64_t layer_bytes(const struct weights *w, uint32_t layer)
-{
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < LAYER_GROUPS; i++) {
-        const struct matrix_group *g = layer_group(&w->layers[layer], i);
-        for (uint32_t k = 0; k < g->n; k++)
-            bytes += g->m[k].bytes;
-    }
-    return bytes;
-}
-
 static bool make_set(struct forward *f, uint32_t layer, const struct gpu_buf *block,
                      const struct gpu_pipeline *p, struct err *e)
 {
@@ -344,7 +348,7 @@ bool fused_create(struct forward *f, struct err *e)
     if (!u->set || !u->x) return err_nomem(e, "a pass", x * sizeof *u->x);
     u->n_groups = fused_groups(f->gpu, f->config);
     if (!gpu_sets_create(f->gpu, w->n_layers + 1, &u->sets, e) ||
-        (layer_bytes(w, 0) <= MAX_MEETING_BYTES && !probe(f, e)))
+        (layer_bytes(&w->layers[0]) <= MAX_MEETING_BYTES && !probe(f, e)))
         return false;
     for (uint32_t i = 0; i < w->n_layers; i++) {
         struct kernel_layer k = u->k;
