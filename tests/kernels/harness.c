@@ -2,6 +2,7 @@
 #include "base/half.h"
 #include "base/size.h"
 #include "engine/model/repack.h"
+#include "engine/ref/ref.h"
 
 // ------------------------------------------------------------------------------------ devices
 
@@ -247,7 +248,8 @@ static void put_f16(unsigned char *p, double v)
     p[1] = (unsigned char)(h >> 8);
 }
 
-// A block of random bytes, or all of them alike, with finite scales (and minimums): some of them f16 subnormals.
+// A block of random bytes, or all of them alike, with finite scales (and minimums): some of them
+// f16 subnormals.
 static void random_block(struct kt *t, enum quant_type type, unsigned char *p)
 {
     uint32_t bytes = quant_info(type)->block_bytes, d = 0, m = UINT32_MAX;
@@ -371,6 +373,25 @@ struct kt_weights kt_weights(struct kt *t, enum quant_type type, size_t n_rows, 
     w.tiles = kt_upload(t, (const uint32_t *)(const void *)tiles, w.n_tiles * tile / 4);
     free(tiles);
     return w;
+}
+
+struct kt_buf kt_acts(struct kt *t, enum kt_pattern pattern, enum act_form form, size_t n_tokens,
+                      size_t n_blocks, double *x)
+{
+    size_t record = act_texels(form) * 4, rows = (n_tokens + 7) / 8 * 8;
+    uint32_t *words = malloc(rows * n_blocks * record * 4);
+    double v[32], sum;
+    assert_non_null(words);
+    for (size_t i = 0; i < rows * n_blocks * record; i++)
+        words[i] = 0x7fc0deadu; // another NaN than what results begin as
+    for (size_t i = 0; i < n_tokens * n_blocks; i++) {
+        kt_values(t, pattern, v, 32);
+        ref_act_encode(form, v, words + i * record);
+        ref_act_decode(form, words + i * record, x + 32 * i, &sum);
+    }
+    struct kt_buf b = kt_upload(t, words, rows * n_blocks * record);
+    free(words);
+    return b;
 }
 
 void kt_weights_free(struct kt *t, struct kt_weights *w)

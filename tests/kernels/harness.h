@@ -88,4 +88,9 @@ struct kt_weights {
 struct kt_weights kt_weights(struct kt *t, enum quant_type type, size_t n_rows, size_t n_cols);
 void kt_weights_free(struct kt *t, struct kt_weights *w);
 
+// Records of n_tokens rows, and NaN rows up to a multiple of 8 that must not matter. x: the values
+// that the records stand for, [n_tokens, 32 n_blocks].
+struct kt_buf kt_acts(struct kt *t, enum kt_pattern pattern, enum act_form form, size_t n_tokens,
+                      size_t n_blocks, double *x);
+
 #endif

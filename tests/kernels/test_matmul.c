@@ -26,27 +26,6 @@ struct matmul_run { // its buffers, to look at once more
     size_t stride, offset;
 };
 
-// Records of n_tokens rows, and NaN rows up to a multiple of 8 that must not matter. x: the values
-// that the records stand for.
-static struct kt_buf make_acts(struct kt *t, const struct matmul_case *c, enum act_form form,
-                               size_t n_blocks, double *x)
-{
-    size_t record = act_texels(form) * 4, rows = (c->n_tokens + 7) / 8 * 8;
-    uint32_t *words = malloc(rows * n_blocks * record * 4);
-    double v[32], sum;
-    assert_non_null(words);
-    for (size_t i = 0; i < rows * n_blocks * record; i++)
-        words[i] = 0x7fc0deadu; // another NaN than what results begin as
-    for (size_t i = 0; i < c->n_tokens * n_blocks; i++) {
-        kt_values(t, c->pattern, v, 32);
-        ref_act_encode(form, v, words + i * record);
-        ref_act_decode(form, words + i * record, x + 32 * i, &sum);
-    }
-    struct kt_buf b = kt_upload(t, words, rows * n_blocks * record);
-    free(words);
-    return b;
-}
-
 // Tolerance. One block gives at most 2 + 4 + 4 + 2 roundings of its parts (products, the sums of
 // four- and eight-wide dots, scale and minimum; integer sums are exact), then one addition a block:
 // a chain of n_blocks + 12, plus 4 for the record's own f32 sum. Each rounds by 2^-24 of what was
@@ -98,7 +77,7 @@ static struct matmul_run run_matmul(struct kt *t, const struct matmul_case *c)
     double *x = calloc(c->n_tokens * r.w.n_blocks * 32, sizeof *x);
     assert_non_null(x);
     r.stride = r.w.n_tiles * 32 + 64;
-    r.acts = make_acts(t, c, form, r.w.n_blocks, x);
+    r.acts = kt_acts(t, c->pattern, form, c->n_tokens, r.w.n_blocks, x);
     r.y = kt_upload(t, NULL, c->n_tokens * r.stride);
     r.x = kt_expect(&r.y);
     expect_matmul(t, c, &r, x);

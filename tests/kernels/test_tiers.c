@@ -24,26 +24,6 @@ struct tier_run { // its buffers, to look at once more
     size_t stride, offset;
 };
 
-// Records of n_tokens rows, and NaN rows up to a multiple of 4 that must not matter.
-static struct kt_buf make_acts(struct kt *t, const struct tier_case *c, enum act_form form,
-                               size_t n_blocks, double *x)
-{
-    size_t record = act_texels(form) * 4, rows = (c->n_tokens + 3) / 4 * 4;
-    uint32_t *words = malloc(rows * n_blocks * record * 4);
-    double v[32], sum;
-    assert_non_null(words);
-    for (size_t i = 0; i < rows * n_blocks * record; i++)
-        words[i] = 0x7fc0deadu; // another NaN than what results begin as
-    for (size_t i = 0; i < c->n_tokens * n_blocks; i++) {
-        kt_values(t, c->pattern, v, 32);
-        ref_act_encode(form, v, words + i * record);
-        ref_act_decode(form, words + i * record, x + 32 * i, &sum);
-    }
-    struct kt_buf b = kt_upload(t, words, rows * n_blocks * record);
-    free(words);
-    return b;
-}
-
 // WAY_SPLIT. test_matmul.c's chain of n_blocks + 16, and one addition a slice of the workgroup: 16
 // more.
 //
@@ -122,7 +102,7 @@ static struct tier_run run_case(struct kt *t, const struct tier_case *c)
     double *x = calloc(c->n_tokens * r.w.n_blocks * 32, sizeof *x);
     assert_non_null(x);
     r.stride = r.w.n_tiles * 32 + 64;
-    r.acts = make_acts(t, c, matmul_act(r.w.format, c->way), r.w.n_blocks, x);
+    r.acts = kt_acts(t, c->pattern, matmul_act(r.w.format, c->way), c->n_tokens, r.w.n_blocks, x);
     r.y = kt_upload(t, NULL, c->n_tokens * r.stride);
     r.x = kt_expect(&r.y);
     expect(t, c, &r, x);
