@@ -1,4 +1,6 @@
 #include "engine/kernels/kernels.h"
+#include "base/cancel.h"
+#include "base/parallel.h"
 #include "base/size.h"
 
 #include <assert.h>
@@ -123,36 +125,84 @@ void kernels_destroy(struct kernels *k)
     *k = (struct kernels){0};
 }
 
-static bool get_sized(struct kernels *k, enum kernel id, const uint32_t *spec, uint32_t n_spec,
-                      uint32_t subgroup_size, const struct gpu_pipeline **out, struct err *e)
+static struct gpu_pipeline_params params(const struct kernels *k, const struct kernel_entry *x)
 {
-    uint32_t key[KERNEL_MAX_SPEC] = {0};
-    if (n_spec) memcpy(key, spec, n_spec * sizeof *spec);
-    for (uint32_t i = 0; i < k->n; i++)
-        if (k->entry[i].id == id && !memcmp(k->entry[i].spec, key, sizeof key)) {
-            *out = &k->entry[i].pipeline;
-            return true;
-        }
-    if (k->n == KERNELS_MAX) return err_set(e, ERR_INTERNAL, "more than %d pipelines", KERNELS_MAX);
-    const struct kernel_info *info = &infos[id];
+    const struct kernel_info *info = &infos[x->id];
     int path = k->gpu->texel ? 0 : 1;
     assert(info->spirv[path]);
-    struct gpu_pipeline_params p = {
+    return (struct gpu_pipeline_params){
         .name = info->name,
         .spirv = info->spirv[path],
         .spirv_bytes = *info->spirv_bytes[path],
         .n_reads = info->n_reads,
         .n_writes = info->n_writes,
         .push_bytes = info->push_bytes,
-        .spec = spec,
-        .n_spec = n_spec,
-        .subgroup_size = subgroup_size,
+        .spec = x->spec,
+        .n_spec = x->n_spec,
+        .subgroup_size = x->subgroup_size,
     };
-    if (!gpu_pipeline_create(k->gpu, &p, &k->entry[k->n].pipeline, e)) return false;
-    k->entry[k->n].id = id;
-    memcpy(k->entry[k->n].spec, key, sizeof key);
-    *out = &k->entry[k->n++].pipeline;
-    return true;
+}
+
+static bool build(struct kernels *k, struct kernel_entry *x, struct err *e)
+{
+    struct gpu_pipeline_params p = params(k, x);
+    return x->pipeline.pipeline || gpu_pipeline_build(k->gpu, &p, &x->pipeline, e);
+}
+
+// The entry of a kernel with these constants, declared where it is new.
+static struct kernel_entry *find(struct kernels *k, const struct kernel_entry *like, struct err *e)
+{
+    for (uint32_t i = 0; i < k->n; i++)
+        if (k->entry[i].id == like->id &&
+            !memcmp(k->entry[i].spec, like->spec, sizeof like->spec))
+            return &k->entry[i];
+    if (k->n == KERNELS_MAX) {
+        err_set(e, ERR_INTERNAL, "more than %d pipelines", KERNELS_MAX);
+        return NULL;
+    }
+    struct kernel_entry *x = &k->entry[k->n];
+    *x = *like;
+    struct gpu_pipeline_params p = params(k, x);
+    if (!gpu_pipeline_declare(k->gpu, &p, &x->pipeline, e)) return NULL;
+    k->n++;
+    return x;
+}
+
+static bool get_sized(struct kernels *k, enum kernel id, const uint32_t *spec, uint32_t n_spec,
+                      uint32_t subgroup_size, const struct gpu_pipeline **out, struct err *e)
+{
+    struct kernel_entry like = {.id = id, .n_spec = n_spec, .subgroup_size = subgroup_size};
+    if (n_spec) memcpy(like.spec, spec, n_spec * sizeof *spec);
+    struct kernel_entry *x = find(k, &like, e);
+    if (!x) return false;
+    *out = &x->pipeline;
+    if (k->use == KERNELS_WANTED) x->wanted = true;
+    return k->use != KERNELS_RUN || build(k, x, e);
+}
+
+static size_t code_bytes(const struct kernels *k, uint32_t i)
+{
+    return params(k, &k->entry[i]).spirv_bytes;
+}
+
+static bool build_wanted(void *ctx, uint64_t i, uint32_t worker, struct err *e)
+{
+    struct kernels *k = ctx;
+    (void)worker;
+    return cancel_check(e) && build(k, &k->entry[k->order[i]], e);
+}
+
+bool kernels_build(struct kernels *k, struct err *e)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < k->n; i++) { // the longest first
+        if (!k->entry[i].wanted) continue;
+        uint32_t at = n++;
+        for (; at && code_bytes(k, k->order[at - 1]) < code_bytes(k, i); at--)
+            k->order[at] = k->order[at - 1];
+        k->order[at] = i;
+    }
+    return parallel_for(n, parallel_workers(), build_wanted, k, e);
 }
 
 uint32_t kernels_matmul_tokens(const struct kernels *k, uint32_t n_tokens)

@@ -61,23 +61,37 @@ enum norm_mode { NORM_PLAIN, NORM_RMS, NORM_SWIGLU };
 // thrown away, up to a multiple of it.
 enum { KERNEL_MAX_SPEC = 20, KERNELS_MAX = 192, KERNELS_MAX_TOKENS = 8 };
 
+struct kernel_entry {
+    enum kernel id;
+    uint32_t spec[KERNEL_MAX_SPEC], n_spec, subgroup_size;
+    bool wanted;
+    struct gpu_pipeline pipeline;
+};
+
+// What the functions below get a pipeline for. Building takes drivers long, so it is put off:
+enum kernels_use {
+    KERNELS_RUN,   // it is built
+    KERNELS_SETS,  // to make descriptor sets from: not built
+    KERNELS_WANTED // kernels_build will be called for it: not built yet
+};
+
 struct kernels {
     struct gpu *gpu;     // borrowed
     uint32_t row_lanes;  // local size of the kernels with one workgroup a row
     uint32_t tile_lanes; // local size of matmul: a multiple of TILE_LANES
     bool wide;           // matmul shares activations by shuffles: a workgroup is 8 lanes of a subgroup
+    enum kernels_use use;
     struct kernel_choice choice;
     uint32_t n;
-    struct {
-        enum kernel id;
-        uint32_t spec[KERNEL_MAX_SPEC];
-        struct gpu_pipeline pipeline;
-    } entry[KERNELS_MAX];
+    struct kernel_entry entry[KERNELS_MAX];
+    uint32_t order[KERNELS_MAX]; // in which kernels_build takes them
 };
 
 uint64_t kernels_fingerprint(void); // of the code of all kernels: another build, another number
 void kernels_init(struct kernels *k, struct gpu *gpu);
 void kernels_destroy(struct kernels *k);
+// Builds what was asked for with KERNELS_WANTED, on every core.
+bool kernels_build(struct kernels *k, struct err *e);
 
 // Pipelines are borrowed until kernels_destroy.
 // Tokens a lane for a pass of n_tokens.

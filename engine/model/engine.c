@@ -2,6 +2,7 @@
 #include "engine/model/engine_internal.h"
 #include "base/cancel.h"
 #include "base/clock.h"
+#include "base/parallel.h"
 #include "base/size.h"
 #include "engine/kernels/choose.h"
 #include "engine/model/embed.h"
@@ -196,20 +197,49 @@ static void open_tiles(struct engine *g)
     tile_cache_open(&g->file, w, g->place.n_stages, &g->tiles);
 }
 
+struct loading {
+    struct engine *g;
+    struct progress *progress;
+    struct tile_cache *tiles;
+    uint64_t done; // bytes of the file
+};
+
+static bool fill_weights(struct loading *l, struct err *e)
+{
+    bool ok = true;
+    for (uint32_t k = 0; ok && k < l->g->place.n_stages; k++) {
+        struct stage *t = &l->g->stages[k];
+        struct uploader u;
+        uploader_create(&t->gpu, &l->g->file, l->tiles, &u);
+        ok = upload_resident(&u, &t->weights, l->progress, &l->done, e);
+        uploader_destroy(&u);
+    }
+    if (ok) progress_update(l->progress, l->done, "building kernels");
+    return ok;
+}
+
+static bool build_kernels(struct engine *g, struct err *e)
+{
+    bool ok = true;
+    for (uint32_t k = 0; ok && k < g->place.n_stages; k++)
+        ok = forward_build(&g->stages[k].forward, e);
+    return ok;
+}
+
+static bool fill_or_build(void *ctx, uint64_t i, uint32_t worker, struct err *e)
+{
+    struct loading *l = ctx;
+    (void)worker;
+    return i == 0 ? fill_weights(l, e) : build_kernels(l->g, e);
+}
+
+// Drivers build kernels on one thread: weights are filled beside that.
 static bool load(struct engine *g, struct progress *progress, struct err *e)
 {
     struct tile_cache *tiles = g->tiles.file ? &g->tiles : NULL;
-    uint64_t done = 0;
-    bool ok = true;
+    struct loading l = {.g = g, .progress = progress, .tiles = tiles};
     progress_begin(progress, "Loading", resident_file_bytes(g));
-    for (uint32_t k = 0; ok && k < g->place.n_stages; k++) {
-        struct stage *t = &g->stages[k];
-        struct uploader u;
-        uploader_create(&t->gpu, &g->file, tiles, &u);
-        ok = upload_resident(&u, &t->weights, progress, &done, e);
-        uploader_destroy(&u);
-    }
-    if (ok) progress_update(progress, done, "building kernels");
+    bool ok = parallel_for(2, 2, fill_or_build, &l, e);
     for (uint32_t k = 0; ok && k < g->place.n_stages; k++) {
         struct stage *t = &g->stages[k];
         ok = forward_warm_up(&t->forward, e) &&

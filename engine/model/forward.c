@@ -258,14 +258,19 @@ static bool seen_before(const struct weights *w, uint32_t i)
     return false;
 }
 
-bool forward_warm_up(struct forward *f, struct err *e)
+// Passes of every kernel that a prompt and a token need; of layers that are alike, one.
+static bool each_shape(struct forward *f,
+                       bool (*fn)(struct forward *, const struct shape *, struct err *),
+                       struct err *e)
 {
     const struct weights *w = f->weights;
-    static const uint32_t counts[] = {MANY_TOKENS, 2, 1}; // one of every class
+    bool classes = f->n_classes > 1; // one of every class
+    const uint32_t prompt = (uint32_t)size_min(KERNELS_MAX_TOKENS, f->p.n_batch);
+    const uint32_t counts[] = {classes ? MANY_TOKENS : prompt, classes ? 2 : 1, 1};
     struct pass_token tokens[MANY_TOKENS];
     for (uint32_t i = 0; i < MANY_TOKENS; i++)
         tokens[i] = (struct pass_token){i, i};
-    for (uint32_t c = f->n_classes > 1 ? 0 : 1; c < N_CLASSES; c++) {
+    for (uint32_t c = 0; c < (classes ? N_CLASSES : 2); c++) {
         uint32_t n = counts[c];
         if (n > f->p.n_batch) continue;
         struct pass_run run = {.n = n};
@@ -278,15 +283,36 @@ bool forward_warm_up(struct forward *f, struct err *e)
         s.n_tokens = n;
         s.n_tiles = f->subs[0].n_tiles;
         s.decode = f->subs[0].decode;
-        s.n_rows = w->has_output ? n : 0;
+        s.n_rows = !w->has_output ? 0 : classes ? n : 1;
         for (s.first_layer = 0; s.first_layer < w->n_resident; s.first_layer++) {
             if (seen_before(w, s.first_layer)) continue;
             s.n_layers = 1;
-            if (!run_shape(f, &s, e)) return false;
+            if (!fn(f, &s, e)) return false;
             s.n_rows = 0;
         }
     }
     return true;
+}
+
+static bool record_shape(struct forward *f, const struct shape *s, struct err *e)
+{
+    return cancel_check(e) && forward_record(f, s, e);
+}
+
+bool forward_build(struct forward *f, struct err *e)
+{
+    f->kernels.use = KERNELS_WANTED;
+    f->cmd.dry = true;
+    bool ok = each_shape(f, record_shape, e);
+    f->cmd.dry = false;
+    f->kernels.use = KERNELS_RUN;
+    memset(&f->recorded, 0, sizeof f->recorded);
+    return ok && kernels_build(&f->kernels, e);
+}
+
+bool forward_warm_up(struct forward *f, struct err *e)
+{
+    return each_shape(f, run_shape, e);
 }
 
 bool forward_time_matvec(struct forward *f, double *bytes, double *seconds, struct err *e)

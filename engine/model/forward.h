@@ -149,8 +149,10 @@ bool forward_run(struct forward *f, const struct pass *pass, struct err *e);
 bool forward_record(struct forward *f, const struct shape *s, struct err *e);
 bool forward_record_matvec(struct forward *f, struct err *e);
 
-// Drivers compile at first dispatch: every kernel that a pass needs once, so that no later call
-// pays for it. Streamed layers are left out.
+// Builds the kernels of prompts and tokens, which reads no weights: beside their loading, in another
+// thread. Then runs each once, as drivers compile at first dispatch, so that no later call pays for
+// it. Streamed layers are left out.
+bool forward_build(struct forward *f, struct err *e);
 bool forward_warm_up(struct forward *f, struct err *e);
 
 // One run of the output matrix as a matvec: bytes read, seconds of the whole submission.

@@ -303,9 +303,12 @@ bool forward_create(struct gpu *gpu, const struct config *c, const struct weight
     forward_tile(gpu, c->head_dim, c->n_heads / c->n_kv_heads, &out->group_heads,
                  &out->tile_tokens);
     out->most_groups = strcmp(gpu->caps.type, "cpu") ? GPU_GROUPS : CPU_GROUPS;
-    if (create_scratch(out, e) && create_kv(out, pages, e) && make_sets(out, e) &&
-        gpu_cmd_create(gpu, &out->cmd, e) && fused_create(out, e))
-        return true;
+    if (create_scratch(out, e) && create_kv(out, pages, e) && gpu_cmd_create(gpu, &out->cmd, e)) {
+        out->kernels.use = KERNELS_SETS;
+        bool ok = make_sets(out, e) && fused_create(out, e);
+        out->kernels.use = KERNELS_RUN;
+        if (ok && fused_probe(out, e)) return true;
+    }
     forward_destroy(out);
     return false;
 }

@@ -210,15 +210,6 @@ static uint32_t spins(const struct forward *f, uint32_t n_tokens)
     return (uint32_t)size_min((MAX_TURNS - all) / 4, 3 * PROBE_SPINS);
 }
 
-// The pipeline that a decoded token needs first; sets are made for any of them.
-static bool first_kernel(struct forward *f, struct kernel_layer *k, const struct gpu_pipeline **p,
-                         struct err *e)
-{
-    k->nt = 1;
-    k->phases = spins(f, 1) ? LAYER_ALL : LAYER_QKV;
-    return kernels_layer(&f->kernels, k, p, e);
-}
-
 bool fused_record(struct forward *f, uint32_t layer, const struct sub_batch *s, struct err *e)
 {
     struct fused *u = &f->fused;
@@ -284,13 +275,14 @@ bool fused_again(struct forward *f, uint32_t n_tokens)
 }
 
 // Whether that many workgroups meet, in three tries: other work may keep one away for a while.
-static bool probe(struct forward *f, struct err *e)
+bool fused_probe(struct forward *f, struct err *e)
 {
     struct push_layer push = {.spins = PROBE_SPINS};
     const struct gpu_buf *bufs[] = {&f->scratch[SCRATCH_MEETING]};
     const struct gpu_pipeline *p;
     VkDescriptorSet set;
     bool met = false;
+    if (!f->fused.n_groups || layer_bytes(&f->weights->layers[0]) > MAX_MEETING_BYTES) return true;
     if (!kernels_meet(&f->kernels, &p, e) ||
         !gpu_set_make(f->gpu, &f->fused.sets, p, bufs, &set, e))
         return false;
@@ -347,16 +339,16 @@ bool fused_create(struct forward *f, struct err *e)
     u->x = malloc(x * sizeof *u->x);
     if (!u->set || !u->x) return err_nomem(e, "a pass", x * sizeof *u->x);
     u->n_groups = fused_groups(f->gpu, f->config);
-    if (!gpu_sets_create(f->gpu, w->n_layers + 1, &u->sets, e) ||
-        (layer_bytes(&w->layers[0]) <= MAX_MEETING_BYTES && !probe(f, e)))
-        return false;
+    if (!gpu_sets_create(f->gpu, w->n_layers + 1, &u->sets, e)) return false;
     for (uint32_t i = 0; i < w->n_layers; i++) {
         struct kernel_layer k = u->k;
         struct push_layer push;
         const struct gpu_buf *block;
-        const struct gpu_pipeline *p;
+        const struct gpu_pipeline *p; // all of them have the same bindings
         if (!describe(f, i, &k, &push, &block)) continue;
-        if (!first_kernel(f, &k, &p, e) || !make_set(f, i, block, p, e)) return false;
+        k.nt = 1;
+        k.phases = LAYER_ALL;
+        if (!kernels_layer(&f->kernels, &k, &p, e) || !make_set(f, i, block, p, e)) return false;
     }
     return true;
 }

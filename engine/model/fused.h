@@ -43,6 +43,8 @@ struct fused_bytes {
 struct fused_bytes fused_scratch(const struct gpu *gpu, const struct config *c);
 
 bool fused_create(struct forward *f, struct err *e);
+// Tries whether workgroups meet on this device.
+bool fused_probe(struct forward *f, struct err *e);
 void fused_destroy(struct forward *f);
 
 bool fused_takes(const struct forward *f, uint32_t layer, const struct sub_batch *s);

@@ -157,7 +157,7 @@ bool gpu_buf_read(struct gpu *g, const struct gpu_buf *b, uint64_t offset, void 
 // ------------------------------------------------------------------------------- pipelines
 
 struct gpu_pipeline {
-    VkPipeline pipeline;
+    VkPipeline pipeline; // VK_NULL_HANDLE: not built yet
     VkPipelineLayout layout;
     VkDescriptorSetLayout set_layout;
     uint32_t n_reads, n_writes; // bindings 0..n_reads-1, then n_reads..n_reads+n_writes-1
@@ -173,8 +173,12 @@ struct gpu_pipeline_params {
     uint32_t n_spec;
     uint32_t subgroup_size; // full subgroups of this size where caps.size_control; 0: any
 };
-bool gpu_pipeline_create(struct gpu *g, const struct gpu_pipeline_params *p,
-                         struct gpu_pipeline *out, struct err *e);
+// What descriptor sets are made from; then, with the same params and once, what is dispatched, which
+// takes some drivers a third of a second.
+bool gpu_pipeline_declare(struct gpu *g, const struct gpu_pipeline_params *p,
+                          struct gpu_pipeline *out, struct err *e);
+bool gpu_pipeline_build(struct gpu *g, const struct gpu_pipeline_params *p,
+                        struct gpu_pipeline *out, struct err *e);
 void gpu_pipeline_destroy(struct gpu *g, struct gpu_pipeline *p);
 
 // Descriptor sets come from a pool that lives as long as its owner.
@@ -193,6 +197,7 @@ struct gpu_trace;
 
 struct gpu_cmd {
     VkCommandBuffer cmd;
+    bool dry;                // dispatches are left out: what is recorded is not to be submitted
     struct gpu_trace *trace; // borrowed; NULL: nothing is timed
     const char *note;        // of gpu_note, until the next dispatch
     size_t note_size;

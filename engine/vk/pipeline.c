@@ -83,13 +83,24 @@ static VkResult create_pipeline(struct gpu *g, const struct gpu_pipeline_params 
         NULL, &out->pipeline);
 }
 
-bool gpu_pipeline_create(struct gpu *g, const struct gpu_pipeline_params *p,
-                         struct gpu_pipeline *out, struct err *e)
+bool gpu_pipeline_declare(struct gpu *g, const struct gpu_pipeline_params *p,
+                          struct gpu_pipeline *out, struct err *e)
 {
     assert(p->n_reads + p->n_writes <= GPU_MAX_BINDINGS);
     *out = (struct gpu_pipeline){
         .n_reads = p->n_reads, .n_writes = p->n_writes, .push_bytes = p->push_bytes};
+    VkResult r = create_layouts(g, out);
+    if (r == VK_SUCCESS) return true;
+    gpu_pipeline_destroy(g, out);
+    gpu_fail(e, r, "lay out a compute pipeline");
+    return err_prefix(e, "kernel %s", p->name);
+}
+
+bool gpu_pipeline_build(struct gpu *g, const struct gpu_pipeline_params *p,
+                        struct gpu_pipeline *out, struct err *e)
+{
     VkShaderModule module = VK_NULL_HANDLE;
+    assert(!out->pipeline);
     VkResult r =
         g->vk.vkCreateShaderModule(g->device,
                                    &(VkShaderModuleCreateInfo){
@@ -98,11 +109,9 @@ bool gpu_pipeline_create(struct gpu *g, const struct gpu_pipeline_params *p,
                                        .pCode = (const uint32_t *)(const void *)p->spirv,
                                    },
                                    NULL, &module);
-    if (r == VK_SUCCESS) r = create_layouts(g, out);
     if (r == VK_SUCCESS) r = create_pipeline(g, p, module, out);
     if (module) g->vk.vkDestroyShaderModule(g->device, module, NULL);
     if (r == VK_SUCCESS) return true;
-    gpu_pipeline_destroy(g, out);
     gpu_fail(e, r, "build a compute pipeline");
     return err_prefix(e, "kernel %s", p->name);
 }

@@ -44,6 +44,8 @@ void gpu_dispatch(struct gpu *g, struct gpu_cmd *c, const struct gpu_pipeline *p
 {
     for (int i = 0; i < 3; i++)
         assert(groups[i] && groups[i] <= g->caps.max_groups[i]);
+    if (c->dry) return;
+    assert(p->pipeline);
     g->vk.vkCmdBindPipeline(c->cmd, VK_PIPELINE_BIND_POINT_COMPUTE, p->pipeline);
     g->vk.vkCmdBindDescriptorSets(c->cmd, VK_PIPELINE_BIND_POINT_COMPUTE, p->layout, 0, 1, &set, 0,
                                   NULL);

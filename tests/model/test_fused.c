@@ -151,9 +151,39 @@ static void test_failed_meeting(void **state)
     if (n_groups < 2) skip();
 }
 
+static uint32_t built(const struct engine *g)
+{
+    const struct kernels *k = &g->stages[0].forward.kernels;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < k->n; i++)
+        n += k->entry[i].pipeline.pipeline != VK_NULL_HANDLE;
+    return n;
+}
+
+// engine_open builds what prompts and tokens take, so that they do not wait for it, and leaves out
+// what only descriptor sets were made from.
+static void test_built(void **state)
+{
+    (void)state;
+    struct engine *g = open_shape("Q4_0", 3, ENGINE_KV_F16);
+    const struct forward *f = &g->stages[0].forward;
+    uint32_t before = built(g);
+    if (f->fused.n_groups) assert_true(before < f->kernels.n);
+    static const int32_t ids[N_PROMPT] = {1, 2, 3}, next = 4;
+    float *l = logits_for(g, 1);
+    struct err e;
+    if (!engine_run(g, &(struct engine_item){0, ids, N_PROMPT, LOGITS_LAST}, 1, l, &e) ||
+        !engine_run(g, &(struct engine_item){0, &next, 1, LOGITS_LAST}, 1, l, &e))
+        fail_msg("%s", e.msg);
+    assert_int_equal(built(g), before);
+    free(l);
+    engine_close(g);
+    remove(path);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_mixes),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_mixes), cmocka_unit_test(test_built),
                                        cmocka_unit_test(test_failed_meeting)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
