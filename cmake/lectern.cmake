@@ -30,15 +30,18 @@ function(lectern_library name)
 endfunction()
 
 # lectern_test(NAME SOURCES test_x.c LIBS lectern_y): a cmocka program registered with ctest.
-# The test runs in its build folder; LECTERN_SOURCE_DIR tells it where the tree is.
+# The test runs in a folder of its own, as others run beside it; LECTERN_SOURCE_DIR tells it where the
+# tree is.
 function(lectern_test name)
     cmake_parse_arguments(A "" "TIMEOUT" "SOURCES;LIBS;ARGS" ${ARGN})
     add_executable(${name} ${A_SOURCES})
     target_link_libraries(${name} PRIVATE lectern_options ${A_LIBS} PkgConfig::cmocka)
     target_compile_definitions(${name} PRIVATE LECTERN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-    add_test(NAME ${name} COMMAND ${name} ${A_ARGS})
+    set(folder ${CMAKE_CURRENT_BINARY_DIR}/${name}.run)
+    file(MAKE_DIRECTORY ${folder})
+    add_test(NAME ${name} COMMAND ${name} ${A_ARGS} WORKING_DIRECTORY ${folder})
     if(NOT A_TIMEOUT)
-        set(A_TIMEOUT 300)
+        set(A_TIMEOUT 600)
     endif()
     set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT})
 endfunction()
