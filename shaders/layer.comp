@@ -1,6 +1,6 @@
-// One layer for up to NT tokens, by a few workgroups of eight lanes that each take their share of
-// every phase. Five dispatches of a phase each, or one of all of them: the workgroups then meet
-// between phases (lib/meet.glsl), which is for software devices only.
+// Layers that are alike for up to NT tokens, by a few workgroups of eight lanes that each take their
+// share of every phase. Five dispatches a layer of a phase each, or one of several layers: the
+// workgroups then meet between phases (lib/meet.glsl), which is for software devices only.
 //
 //   LAYER_QKV        norm; Q K V; rotation; q is kept, K and V go into the cache
 //   LAYER_ATTENTION  each key/value head's queries, in SLICES of the context
@@ -16,7 +16,7 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #define WIDE
 #define CACHE_READ
-#define CACHE_WRITE 13
+#define CACHE_WRITE 14
 #include "push.h"
 #include "lib/load.glsl"
 
@@ -38,7 +38,8 @@ void put_qkv(uint token, uint row, vec4 y)
     if (is_q) {
         out_q[token * 8u * Q_BLOCKS + i] = turned * p.q_scale;
     } else if (i < N_KV_HEADS * HD4) { // not padding
-        uint at = cache_row(cell, i / HD4, N_KV_HEADS) * KV_DIM + (is_v ? p.v_base : 0u);
+        uint at = 64u * KV_UNIT + cache_row(cell, i / HD4, N_KV_HEADS) * KV_DIM +
+                  (is_v ? p.v_base : 0u);
         cache_store4(at / 4u + i % HD4, is_v ? y : turned);
     }
 }
@@ -56,11 +57,11 @@ void qkv_run(uint format, uint at, uint n_tiles, uint first_tile)
 
 void phase_qkv()
 {
-    norm(p.attn_norm, form(QKV_FORMAT_0) | (QKV_TILES_1 > 0u ? form(QKV_FORMAT_1) : 0u) |
+    norm(AT_ATTN_NORM, form(QKV_FORMAT_0) | (QKV_TILES_1 > 0u ? form(QKV_FORMAT_1) : 0u) |
                           (QKV_TILES_2 > 0u ? form(QKV_FORMAT_2) : 0u));
-    qkv_run(QKV_FORMAT_0, p.qkv[0], QKV_TILES_0, 0u);
-    if (QKV_TILES_1 > 0u) qkv_run(QKV_FORMAT_1, p.qkv[1], QKV_TILES_1, QKV_TILES_0);
-    if (QKV_TILES_2 > 0u) qkv_run(QKV_FORMAT_2, p.qkv[2], QKV_TILES_2, QKV_TILES_0 + QKV_TILES_1);
+    qkv_run(QKV_FORMAT_0, AT_QKV_0, QKV_TILES_0, 0u);
+    if (QKV_TILES_1 > 0u) qkv_run(QKV_FORMAT_1, AT_QKV_1, QKV_TILES_1, QKV_TILES_0);
+    if (QKV_TILES_2 > 0u) qkv_run(QKV_FORMAT_2, AT_QKV_2, QKV_TILES_2, QKV_TILES_0 + QKV_TILES_1);
 }
 
 void phase_attention()
@@ -101,18 +102,18 @@ void phase_o()
     }
     TOKEN_END(t);
     memoryBarrierBuffer();
-    add_rows(O_FORMAT, p.o, Q_BLOCKS);
+    add_rows(O_FORMAT, AT_O, Q_BLOCKS);
 }
 
 vec4 silu(vec4 v) { return v / (1.0 + exp(-v)); }
 
 void phase_gate_up()
 {
-    norm(p.ffn_norm, form(GATE_FORMAT) | form(UP_FORMAT));
+    norm(AT_FFN_NORM, form(GATE_FORMAT) | form(UP_FORMAT));
     MY_SHARE(tile, FF_BLOCKS) {
         vec4 gate[NT], up[NT];
-        rows(GATE_FORMAT, p.gate, tile, EMBD_BLOCKS, gate);
-        rows(UP_FORMAT, p.up, tile, EMBD_BLOCKS, up);
+        rows(GATE_FORMAT, AT_GATE, tile, EMBD_BLOCKS, gate);
+        rows(UP_FORMAT, AT_UP, tile, EMBD_BLOCKS, up);
         [[unroll]] for (uint t = 0u; t < NT; t++)
             if (t < p.n_tokens)
                 out_hidden[t * 8u * FF_BLOCKS + 8u * tile + lane] = silu(gate[t]) * up[t];
@@ -133,21 +134,30 @@ void phase_down()
     }
     TOKEN_END(t);
     memoryBarrierBuffer();
-    add_rows(DOWN_FORMAT, p.down, FF_BLOCKS);
+    add_rows(DOWN_FORMAT, AT_DOWN, FF_BLOCKS);
 }
 
 // A meeting behind a phase, where another one follows.
-#define MEET(bit, n) if ((PHASES & bit) != 0) if (PHASES > 2u * bit - 1u) meet(n)
+#define MEET(bit, n) if ((PHASES & bit) != 0) if (PHASES > 2u * bit - 1u) meet(met + n)
 
 void main()
 {
-    if ((PHASES & LAYER_QKV) != 0) phase_qkv();
-    MEET(LAYER_QKV, 1u);
-    if ((PHASES & LAYER_ATTENTION) != 0) phase_attention();
-    MEET(LAYER_ATTENTION, 2u);
-    if ((PHASES & LAYER_O) != 0) phase_o();
-    MEET(LAYER_O, 3u);
-    if ((PHASES & LAYER_GATE_UP) != 0) phase_gate_up();
-    MEET(LAYER_GATE_UP, 4u);
-    if ((PHASES & LAYER_DOWN) != 0) phase_down();
+    uint layer = p.layer, met = 0u;
+    const uint end = p.layer + p.n_layers;
+    do {
+        at0 = LOAD4(layers, 3u * layer);
+        at1 = LOAD4(layers, 3u * layer + 1u);
+        at2 = LOAD4(layers, 3u * layer + 2u);
+        if ((PHASES & LAYER_QKV) != 0) phase_qkv();
+        MEET(LAYER_QKV, 1u);
+        if ((PHASES & LAYER_ATTENTION) != 0) phase_attention();
+        MEET(LAYER_ATTENTION, 2u);
+        if ((PHASES & LAYER_O) != 0) phase_o();
+        MEET(LAYER_O, 3u);
+        if ((PHASES & LAYER_GATE_UP) != 0) phase_gate_up();
+        MEET(LAYER_GATE_UP, 4u);
+        if ((PHASES & LAYER_DOWN) != 0) phase_down();
+        if (PHASES == LAYER_ALL && layer + 1u < end) meet(met + 5u);
+        met += 5u;
+    } while (++layer < end && failed == 0u);
 }

@@ -91,17 +91,25 @@ struct push_argmax {
     UINT n_slices; // of a row
 };
 
-struct push_layer { // one layer for a few tokens; offsets of weights in texels of their buffer
+// An entry of the table of layers, three texels: offsets of weights in texels of their buffer.
+struct layer_entry {
+    UINT attn_norm, ffn_norm, o, down;
+    UINT gate, up;
+    UINT qkv[3];     // runs of tiles of one format, one below the other
+    UINT kv_unit;    // units of 64 elements before the layer in the cache's buffer
+    UINT unused[2];
+};
+
+struct push_layer { // layers that are alike for a few tokens
+    UINT layer;      // the first one's entry in the table
+    UINT n_layers;
     UINT first;      // the first token's row of x
     UINT token_base; // the first token in the tables of tokens and angles
     UINT tile_base;  // its attention tile
     UINT n_tokens;
-    UINT attn_norm, ffn_norm;
-    UINT qkv[3];     // runs of tiles of one format, one below the other
-    UINT o, gate, up, down;
-    UINT v_base;     // elements before V in the cache
+    UINT v_base;     // elements before V in a layer's cache
     UINT meetings;   // of workgroups in the submission so far
-    UINT spins;      // times that a workgroup looks whether the others have come
+    UINT spins;      // times that a workgroup looks whether the others have come, in all
     float eps;
     float q_scale;   // 1 / sqrt(head_dim)
 };

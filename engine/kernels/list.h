@@ -72,14 +72,14 @@ enum { KERNELS_HAVE_COOP = 0 };
 // Kernels for devices that read through texel buffers: spv_NAME_texel alone.
 #define TEXEL_KERNEL_LIST(X)                                                                       \
     X(meet, 0, 1, push_layer)                                                                      \
-    X(layer_q4, 11, 7, push_layer)                                                                 \
-    X(layer_q6, 11, 7, push_layer)                                                                 \
-    X(layer_q8, 11, 7, push_layer)                                                                 \
-    X(layer_q4_q5, 11, 7, push_layer)                                                              \
-    X(layer_q4_q6, 11, 7, push_layer)                                                              \
-    X(layer_q5_q6, 11, 7, push_layer)                                                              \
-    X(layer_q6_q8, 11, 7, push_layer)                                                              \
-    X(layer_q2_q3_q4_q5, 11, 7, push_layer)                                                        \
-    X(layer_q4_q5_q6_q8, 11, 7, push_layer)
+    X(layer_q4, 12, 7, push_layer)                                                                 \
+    X(layer_q6, 12, 7, push_layer)                                                                 \
+    X(layer_q8, 12, 7, push_layer)                                                                 \
+    X(layer_q4_q5, 12, 7, push_layer)                                                              \
+    X(layer_q4_q6, 12, 7, push_layer)                                                              \
+    X(layer_q5_q6, 12, 7, push_layer)                                                              \
+    X(layer_q6_q8, 12, 7, push_layer)                                                              \
+    X(layer_q2_q3_q4_q5, 12, 7, push_layer)                                                        \
+    X(layer_q4_q5_q6_q8, 12, 7, push_layer)
 
 #endif

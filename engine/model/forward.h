@@ -83,6 +83,7 @@ enum scratch {                                  // kinds of scratch buffers
     SCRATCH_LAYER_ACTS,                         // fused.h: records of every workgroup
     SCRATCH_LAYER_HIDDEN,                       // [FUSED_MAX_TOKENS, n_ff]
     SCRATCH_LAYER_ATTENDED,                     // [FUSED_MAX_TOKENS, n_heads, slices]
+    SCRATCH_LAYERS,                             // [FUSED_MAX_LAYERS] struct layer_entry
     SCRATCH_MEETING,                            // workgroups that came, and a flag
     SCRATCH_IN,                                 // x from the host, where it cannot see SCRATCH_X
     SCRATCH_OUT,                                // x for the next device, the same

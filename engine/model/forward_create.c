@@ -97,6 +97,7 @@ void forward_scratch(const struct gpu *gpu, const struct config *c, const struct
     bytes[SCRATCH_LAYER_ACTS] = fused.acts;
     bytes[SCRATCH_LAYER_HIDDEN] = fused.hidden;
     bytes[SCRATCH_LAYER_ATTENDED] = fused.attended;
+    bytes[SCRATCH_LAYERS] = fused.layers;
     bytes[SCRATCH_MEETING] = fused.meeting;
     bytes[SCRATCH_IN] = sees_x(gpu) ? 0 : x;
     bytes[SCRATCH_OUT] = sees_x(gpu) || w->has_output ? 0 : x;
@@ -125,6 +126,7 @@ static bool create_scratch(struct forward *f, struct err *e)
                                                  [SCRATCH_ANGLES] = "angles",
                                                  [SCRATCH_LAYER_HIDDEN] = "hidden",
                                                  [SCRATCH_LAYER_ATTENDED] = "attended slices",
+                                                 [SCRATCH_LAYERS] = "table of layers",
                                                  [SCRATCH_MEETING] = "meetings",
                                                  [SCRATCH_IN] = "x from the host",
                                                  [SCRATCH_OUT] = "x for the next device"};

@@ -128,13 +128,16 @@ static struct push_norm norm_push(const struct forward *f, uint32_t n_rows, uint
     };
 }
 
-static bool record_layer(struct forward *f, uint32_t i, const struct sub_batch *s, struct err *e)
+// Layer i; where a dispatch takes several, up to *n of them, and *n says how many.
+static bool record_layers(struct forward *f, uint32_t i, uint32_t *n_layers,
+                          const struct sub_batch *s, struct err *e)
 {
     const struct config *c = f->config;
     const struct layer *y = &f->weights->layers[i];
     const struct layer_ops *o = &f->ops[i];
     uint32_t n = s->n_tokens;
-    if (fused_takes(f, i, s)) return fused_record(f, i, s, e);
+    if (fused_takes(f, i, s)) return fused_record(f, i, n_layers, s, e);
+    *n_layers = 1;
     struct push_norm embd = norm_push(f, n, c->n_embd);
     struct push_norm attended = norm_push(f, n, c->n_heads * c->head_dim);
     struct push_norm ff = norm_push(f, n, c->n_ff);
@@ -197,9 +200,12 @@ bool forward_record(struct forward *f, const struct shape *s, struct err *e)
     if (!gpu_begin(f->gpu, &f->cmd, e)) return false;
     gpu_barrier(f->gpu, &f->cmd); // what another queue copied is visible from here on
     if (s->input) record_copy(f, SCRATCH_IN, SCRATCH_X, s->n_tokens);
-    for (uint32_t i = 0; i < s->n_layers; i++)
-        for (uint32_t k = 0; k < s->n_subs; k++)
-            if (!record_layer(f, s->first_layer + i, &f->subs[s->first_sub + k], e)) return false;
+    for (uint32_t i = 0, n; i < s->n_layers; i += n)
+        for (uint32_t k = 0; k < s->n_subs; k++) { // several: of other kernels, n is 1
+            n = s->n_layers - i;
+            if (!record_layers(f, s->first_layer + i, &n, &f->subs[s->first_sub + k], e))
+                return false;
+        }
     if (s->output) record_copy(f, SCRATCH_X, SCRATCH_OUT, s->n_tokens);
     if (s->n_rows && !record_logits(f, s->n_rows, s->largest, e)) return false;
     if (!gpu_end(f->gpu, &f->cmd, e)) return false;

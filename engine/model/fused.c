@@ -12,6 +12,9 @@ enum {
     MAX_HEADS = 4,      // query heads of an attention item: their keys' sums stay in registers
     MAX_TURNS = 60000,  // of loops in an invocation: Mesa 22.3 ends it at 65,535 in all
     PROBE_SPINS = 4000, // looks at a meeting, about 2 ms there
+    // Turns of a dispatch's loops beside looking, where it takes several layers: the other half is
+    // for looking, 15 ms there.
+    WORK_TURNS = MAX_TURNS / 2,
     // Of a layer's weights: reading so much takes 3 ms, of which meetings instead of dispatches
     // save 4 x 40 us, while a processor that is taken away costs a longer pass more often, and
     // more.
@@ -73,51 +76,52 @@ struct fused_bytes fused_scratch(const struct gpu *gpu, const struct config *c)
     return (struct fused_bytes){.acts = n_groups * 2 * n * most * 4 * 16,
                                 .hidden = n * ff * BLOCK_COLS * 4,
                                 .attended = n * c->n_heads * k.slices * (c->head_dim / 4 + 1) * 16,
-                                .meeting = 16};
+                                .meeting = 16,
+                                .layers = FUSED_MAX_LAYERS * sizeof(struct layer_entry)};
 }
 
 // ----------------------------------------------------------------------------------- a layer
 
 // What differs from layer to layer. False: its tensors are not what the kernel reads.
 static bool describe(const struct forward *f, uint32_t layer, struct kernel_layer *k,
-                     struct push_layer *push, const struct gpu_buf **block)
+                     struct layer_entry *at, const struct gpu_buf **block)
 {
     const struct weights *w = f->weights;
     struct layer *y = &w->layers[layer];
     const struct blocks *b =
         layer < w->n_resident ? &w->resident : &w->slots[(layer - w->n_resident) % 2];
-    uint32_t at = y->attn_norm.spot.block, formats = 0;
-    *block = &b->at[at].buf;
+    uint32_t in = y->attn_norm.spot.block, formats = 0;
+    *block = &b->at[in].buf;
     for (uint32_t i = 0; i < LAYER_GROUPS; i++) {
         const struct matrix_group *g = layer_group(y, i);
         uint32_t most = i == 0 ? 3 : i == 2 ? 2 : 1;
         if (g->n > most || g->lora) return false;
         for (uint32_t m = 0; m < g->n; m++) {
-            if (g->m[m].spot.block != at) return false;
+            if (g->m[m].spot.block != in) return false;
             formats |= 1u << g->m[m].format;
         }
     }
     if (!kernels_layer_reads(formats)) return false;
-    if (y->ffn_norm.spot.block != at || !(*block)->view) return false;
+    if (y->ffn_norm.spot.block != in || !(*block)->view) return false;
     for (uint32_t i = 0; i < y->qkv.n; i++) {
         k->qkv_tiles[i] = y->qkv.m[i].n_tiles;
         k->qkv_format[i] = y->qkv.m[i].format;
-        push->qkv[i] = (uint32_t)(y->qkv.m[i].spot.offset / 16);
+        at->qkv[i] = (uint32_t)(y->qkv.m[i].spot.offset / 16);
     }
     const struct matrix *gate = &y->gate_up.m[0], *up = &y->gate_up.m[y->gate_up.n - 1];
     k->o_format = y->o.m[0].format;
     k->gate_format = gate->format;
     k->up_format = up->format;
     k->down_format = y->down.m[0].format;
-    push->o = (uint32_t)(y->o.m[0].spot.offset / 16);
-    push->down = (uint32_t)(y->down.m[0].spot.offset / 16);
-    push->gate = (uint32_t)(gate->spot.offset / 16);
-    push->up = (uint32_t)(up->spot.offset / 16);
+    at->o = (uint32_t)(y->o.m[0].spot.offset / 16);
+    at->down = (uint32_t)(y->down.m[0].spot.offset / 16);
+    at->gate = (uint32_t)(gate->spot.offset / 16);
+    at->up = (uint32_t)(up->spot.offset / 16);
     if (gate == up)
-        push->up += y->gate_up.row_at[1] / TILE_ROWS * gate->n_blocks *
-                    weight_layout(gate->format)->block_texels;
-    push->attn_norm = (uint32_t)(y->attn_norm.spot.offset / 16);
-    push->ffn_norm = (uint32_t)(y->ffn_norm.spot.offset / 16);
+        at->up += y->gate_up.row_at[1] / TILE_ROWS * gate->n_blocks *
+                  weight_layout(gate->format)->block_texels;
+    at->attn_norm = (uint32_t)(y->attn_norm.spot.offset / 16);
+    at->ffn_norm = (uint32_t)(y->ffn_norm.spot.offset / 16);
     return true;
 }
 
@@ -174,48 +178,56 @@ static uint64_t layer_bytes(struct layer *y)
     return bytes;
 }
 
-// For tables of times: what the phases read, and how much.
-static void note(struct forward *f, uint32_t layer, uint32_t phases)
+// For tables of times: what the phases of n layers read, and how much.
+static void note(struct forward *f, uint32_t layer, uint32_t n, uint32_t phases)
 {
     static const uint32_t phase_of[LAYER_GROUPS] = {LAYER_QKV, LAYER_O, LAYER_GATE_UP, LAYER_DOWN};
     const struct gguf_tensor *first = NULL;
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < LAYER_GROUPS; i++) {
-        const struct matrix_group *g = layer_group(&f->weights->layers[layer], i);
-        if (!(phases & phase_of[i])) continue;
+    for (uint32_t i = 0; i < n * LAYER_GROUPS; i++) {
+        uint32_t k = i % LAYER_GROUPS;
+        const struct matrix_group *g =
+            layer_group(&f->weights->layers[layer + i / LAYER_GROUPS], k);
+        if (!(phases & phase_of[k])) continue;
         if (!first) first = g->m[0].t[0];
         bytes += group_bytes(g);
     }
     if (first) gpu_note(&f->cmd, first->name.s, first->name.n, bytes);
 }
 
-static bool record_phases(struct forward *f, uint32_t layer, struct kernel_layer *k,
-                          const struct push_layer *push, struct err *e)
+static bool record_phases(struct forward *f, struct kernel_layer *k, const struct push_layer *push,
+                          struct err *e)
 {
     const struct gpu_pipeline *p;
     if (!kernels_layer(&f->kernels, k, &p, e)) return false;
-    note(f, layer, k->phases);
-    gpu_dispatch(f->gpu, &f->cmd, p, f->fused.set[layer], push, (uint32_t[]){groups(f), 1, 1});
+    note(f, push->layer, push->n_layers, k->phases);
+    gpu_dispatch(f->gpu, &f->cmd, p, f->fused.set[push->layer], push,
+                 (uint32_t[]){groups(f), 1, 1});
     gpu_barrier(f->gpu, &f->cmd);
     return true;
 }
 
-// How often a workgroup looks at a meeting: what turns the phases' loops leave. 0: too few, or no
-// use.
-static uint32_t spins(const struct forward *f, uint32_t n_tokens)
+// How often a workgroup looks at the meetings of a dispatch in all: what turns the phases' loops
+// leave; 0: too few, or no use. *n: how many of so many layers it takes.
+static uint32_t spins(const struct forward *f, uint32_t n_tokens, uint32_t *n)
 {
-    uint64_t largest, all;
+    uint64_t largest, all, most = *n;
+    *n = 1;
     turns(f, n_tokens, &largest, &all);
     if (!f->fused.meets || all + 4 * PROBE_SPINS > MAX_TURNS) return 0;
-    return (uint32_t)size_min((MAX_TURNS - all) / 4, 3 * PROBE_SPINS);
+    *n = (uint32_t)size_min(most, size_max(WORK_TURNS / all, 1));
+    return (uint32_t)(MAX_TURNS - *n * all);
 }
 
-bool fused_record(struct forward *f, uint32_t layer, const struct sub_batch *s, struct err *e)
+bool fused_record(struct forward *f, uint32_t layer, uint32_t *n, const struct sub_batch *s,
+                  struct err *e)
 {
     struct fused *u = &f->fused;
     struct kernel_layer k = u->k;
     const struct gpu_buf *block;
-    struct push_layer push = {.first = s->first,
+    struct layer_entry at;
+    struct push_layer push = {.layer = layer,
+                              .first = s->first,
                               .token_base = s->first,
                               .tile_base = s->first_tile,
                               .n_tokens = s->n_tokens,
@@ -223,16 +235,18 @@ bool fused_record(struct forward *f, uint32_t layer, const struct sub_batch *s, 
                               .meetings = u->meetings,
                               .eps = f->config->norm_eps,
                               .q_scale = f->q_scale};
-    (void)describe(f, layer, &k, &push, &block);
+    (void)describe(f, layer, &k, &at, &block);
     k.nt = kernels_matmul_tokens(&f->kernels, s->n_tokens);
-    push.spins = spins(f, s->n_tokens);
+    *n = (uint32_t)size_min(*n, u->alike[layer]);
+    push.spins = spins(f, s->n_tokens, n);
+    push.n_layers = *n;
     if (push.spins) {
         k.phases = LAYER_ALL;
-        u->meetings += 4;
-        return record_phases(f, layer, &k, &push, e);
+        u->meetings += 5 * *n - 1;
+        return record_phases(f, &k, &push, e);
     }
     for (k.phases = LAYER_QKV; k.phases <= LAYER_DOWN; k.phases *= 2)
-        if (!record_phases(f, layer, &k, &push, e)) return false;
+        if (!record_phases(f, &k, &push, e)) return false;
     return true;
 }
 
@@ -300,10 +314,9 @@ bool fused_probe(struct forward *f, struct err *e)
 }
 
 static bool make_set(struct forward *f, uint32_t layer, const struct gpu_buf *block,
-                     const struct gpu_pipeline *p, struct err *e)
+                     const struct gpu_buf *kv, const struct gpu_pipeline *p, struct err *e)
 {
     const struct gpu_buf *s = f->scratch;
-    const struct gpu_buf *kv = kv_store_buf(&f->kv, f->weights->first_layer + layer, 0);
     const struct gpu_buf *bufs[] = {block,
                                     &s[SCRATCH_X],
                                     &s[SCRATCH_LAYER_ACTS],
@@ -315,6 +328,7 @@ static bool make_set(struct forward *f, uint32_t layer, const struct gpu_buf *bl
                                     &s[SCRATCH_TABLE],
                                     &s[SCRATCH_TILES],
                                     &s[SCRATCH_ANGLES],
+                                    &s[SCRATCH_LAYERS],
                                     &s[SCRATCH_X],
                                     &s[SCRATCH_LAYER_ACTS],
                                     kv,
@@ -323,6 +337,37 @@ static bool make_set(struct forward *f, uint32_t layer, const struct gpu_buf *bl
                                     &s[SCRATCH_LAYER_HIDDEN],
                                     &s[SCRATCH_MEETING]};
     return gpu_set_make(f->gpu, &f->fused.sets, p, bufs, &f->fused.set[layer], e);
+}
+
+struct described { // what layers of a dispatch have in common
+    struct kernel_layer k;
+    const struct gpu_buf *block, *kv;
+};
+
+// From the last layer to the first, so that `alike` counts on.
+static bool describe_all(struct forward *f, struct err *e)
+{
+    struct fused *u = &f->fused;
+    struct layer_entry *table = f->scratch[SCRATCH_LAYERS].map;
+    struct described next = {0};
+    for (uint32_t i = f->weights->n_layers; i-- > 0;) {
+        struct described d = {.k = u->k};
+        const struct gpu_pipeline *p; // all of them have the same bindings
+        if (i >= FUSED_MAX_LAYERS || !describe(f, i, &d.k, &table[i], &d.block)) {
+            next.block = NULL;
+            continue;
+        }
+        d.k.nt = 1;
+        d.k.phases = LAYER_ALL;
+        d.kv = kv_store_span(&f->kv, f->weights->first_layer + i, &table[i].kv_unit);
+        u->alike[i] = d.block == next.block && d.kv == next.kv && !memcmp(&d.k, &next.k, sizeof d.k)
+                          ? u->alike[i + 1] + 1
+                          : 1;
+        if (!kernels_layer(&f->kernels, &d.k, &p, e) || !make_set(f, i, d.block, d.kv, p, e))
+            return false;
+        next = d;
+    }
+    return true;
 }
 
 bool fused_create(struct forward *f, struct err *e)
@@ -336,27 +381,18 @@ bool fused_create(struct forward *f, struct err *e)
     u->k.kv_type = f->p.kv_type;
     size_t x = (size_t)FUSED_MAX_TOKENS * forward_stride(f);
     u->set = calloc(w->n_layers, sizeof(VkDescriptorSet));
+    u->alike = calloc(w->n_layers, sizeof *u->alike);
     u->x = malloc(x * sizeof *u->x);
-    if (!u->set || !u->x) return err_nomem(e, "a pass", x * sizeof *u->x);
+    if (!u->set || !u->alike || !u->x) return err_nomem(e, "a pass", x * sizeof *u->x);
     u->n_groups = fused_groups(f->gpu, f->config);
-    if (!gpu_sets_create(f->gpu, w->n_layers + 1, &u->sets, e)) return false;
-    for (uint32_t i = 0; i < w->n_layers; i++) {
-        struct kernel_layer k = u->k;
-        struct push_layer push;
-        const struct gpu_buf *block;
-        const struct gpu_pipeline *p; // all of them have the same bindings
-        if (!describe(f, i, &k, &push, &block)) continue;
-        k.nt = 1;
-        k.phases = LAYER_ALL;
-        if (!kernels_layer(&f->kernels, &k, &p, e) || !make_set(f, i, block, p, e)) return false;
-    }
-    return true;
+    return gpu_sets_create(f->gpu, w->n_layers + 1, &u->sets, e) && describe_all(f, e);
 }
 
 void fused_destroy(struct forward *f)
 {
     gpu_sets_destroy(f->gpu, &f->fused.sets);
     free(f->fused.set);
+    free(f->fused.alike);
     free(f->fused.x);
     f->fused = (struct fused){0};
 }

@@ -1,6 +1,6 @@
-// Passes of few tokens on software devices: a whole layer in one dispatch, or in five, where other
-// passes take ten (shaders/layer.comp). A dispatch costs such a device some 50 us of handing over to
-// its threads, whatever it computes.
+// Passes of few tokens on software devices: several layers in one dispatch, or each in five, where
+// other passes take ten (shaders/layer.comp). A dispatch costs such a device some 50 us of handing
+// over to its threads, whatever it computes.
 //
 // In one dispatch, workgroups wait for each other between phases. Vulkan does not promise that they
 // all run at once, so this is tried first, with a bound on waiting; and where a pass finds in the
@@ -18,6 +18,7 @@ struct sub_batch;
 
 enum {
     FUSED_MAX_TOKENS = KERNELS_MAX_TOKENS,
+    FUSED_MAX_LAYERS = 256,  // of a device: entries of the table
     FUSED_MAX_FAILURES = 16, // passes in a row until meetings are given up, which costs seconds of
                              // compiling five kernels
 };
@@ -31,6 +32,7 @@ struct fused {
     struct kernel_layer k; // what all layers have in common
     struct gpu_sets sets;
     VkDescriptorSet *set; // [n_layers]; VK_NULL_HANDLE: this layer takes other kernels
+    uint32_t *alike;      // [n_layers] how many from this one on can be one dispatch, at least 1
     float *x;             // the pass's input, to begin again: [FUSED_MAX_TOKENS, n_embd padded]
 };
 
@@ -38,7 +40,7 @@ struct fused {
 uint32_t fused_groups(const struct gpu *gpu, const struct config *c);
 // Bytes of the buffers that it takes beside those of other kernels.
 struct fused_bytes {
-    uint64_t acts, hidden, attended, meeting;
+    uint64_t acts, hidden, attended, meeting, layers;
 };
 struct fused_bytes fused_scratch(const struct gpu *gpu, const struct config *c);
 
@@ -48,7 +50,9 @@ bool fused_probe(struct forward *f, struct err *e);
 void fused_destroy(struct forward *f);
 
 bool fused_takes(const struct forward *f, uint32_t layer, const struct sub_batch *s);
-bool fused_record(struct forward *f, uint32_t layer, const struct sub_batch *s, struct err *e);
+// Records layers from `layer` on, *n of them at most, and says in *n how many.
+bool fused_record(struct forward *f, uint32_t layer, uint32_t *n, const struct sub_batch *s,
+                  struct err *e);
 
 // Around a pass and its submissions. begin keeps the input. again is true where workgroups did not
 // meet: the input is back then, and the pass must run once more.

@@ -219,18 +219,38 @@ static bool choose_parts(struct kv_store *s, const struct kv_params *p, uint64_t
                    s->gpu->caps.name, (unsigned long long)most >> 20);
 }
 
+static uint64_t part_bytes(const struct kv_store *s)
+{
+    return 2 * kv_bytes(s->type, s->v_base);
+}
+
+// Bytes of a buffer of all layers; 0: there is none.
+static uint64_t all_bytes(const struct kv_store *s)
+{
+    uint64_t bytes = s->n_layers * size_align(part_bytes(s), GPU_ALIGN);
+    uint64_t elements = s->n_layers * (2ull * s->v_base + GPU_ALIGN); // indices of 32 bits
+    return s->n_parts == 1 && bytes <= largest_buffer(s->gpu) && elements <= UINT32_MAX ? bytes : 0;
+}
+
+static bool create_buf(struct kv_store *s, uint64_t bytes, struct gpu_buf *out, struct err *e)
+{
+    if (!gpu_buf_create(s->gpu, GPU_DEVICE, bytes, "key/value cache", out, e)) return false;
+    s->bytes += out->allocated;
+    return gpu_buf_zero(s->gpu, out, e); // stale values times weight 0 must be 0
+}
+
 static bool create_bufs(struct kv_store *s, struct err *e)
 {
-    uint64_t bytes = 2 * kv_bytes(s->type, s->v_base);
+    uint64_t bytes = part_bytes(s), all = all_bytes(s);
     size_t n = (size_t)s->n_layers * s->n_parts;
+    s->stride = size_align(bytes, GPU_ALIGN);
     s->bufs = calloc(n, sizeof *s->bufs);
     if (!s->bufs) return err_nomem(e, "the cache", n * sizeof *s->bufs);
-    for (size_t i = 0; i < n; i++) {
-        if (!gpu_buf_create(s->gpu, GPU_DEVICE, bytes, "key/value cache", &s->bufs[i], e) ||
-            !gpu_buf_zero(s->gpu, &s->bufs[i], e)) // stale values times weight 0 must be 0
+    if (all && !create_buf(s, all, &s->all, e)) return false;
+    for (size_t i = 0; i < n; i++)
+        if (!(all ? gpu_buf_view(s->gpu, &s->all, i * s->stride, bytes, &s->bufs[i], e)
+                  : create_buf(s, bytes, &s->bufs[i], e)))
             return false;
-        s->bytes += s->bufs[i].allocated;
-    }
     return true;
 }
 
@@ -241,11 +261,15 @@ static uint64_t table_bytes(const struct kv_pages *p)
 
 bool kv_store_bytes(struct gpu *gpu, const struct kv_params *p, uint64_t *bytes, struct err *e)
 {
-    struct kv_store s = {.gpu = gpu, .kv_dim = (uint32_t)size_align(p->head_dim, 64)};
+    struct kv_store s = {.gpu = gpu,
+                         .type = p->type,
+                         .n_layers = p->n_layers,
+                         .kv_dim = (uint32_t)size_align(p->head_dim, 64)};
     if (!choose_parts(&s, p, (uint64_t)p->pages->n_pages * KV_PAGE, e)) return false;
-    *bytes =
-        (uint64_t)p->n_layers * s.n_parts * gpu_buf_bytes(gpu, 2 * kv_bytes(p->type, s.v_base)) +
-        gpu_buf_bytes(gpu, table_bytes(p->pages)) + gpu_buf_bytes(gpu, 4ull * p->head_dim);
+    uint64_t all = all_bytes(&s);
+    *bytes = all ? gpu_buf_bytes(gpu, all)
+                 : (uint64_t)p->n_layers * s.n_parts * gpu_buf_bytes(gpu, part_bytes(&s));
+    *bytes += gpu_buf_bytes(gpu, table_bytes(p->pages)) + gpu_buf_bytes(gpu, 4ull * p->head_dim);
     return true;
 }
 
@@ -277,6 +301,7 @@ void kv_store_destroy(struct kv_store *s)
     if (!s->gpu) return;
     for (size_t i = 0; s->bufs && i < (size_t)s->n_layers * s->n_parts; i++)
         gpu_buf_destroy(s->gpu, &s->bufs[i]);
+    gpu_buf_destroy(s->gpu, &s->all);
     gpu_buf_destroy(s->gpu, &s->table);
     gpu_buf_destroy(s->gpu, &s->angles);
     gpu_sets_destroy(s->gpu, &s->sets);
@@ -291,6 +316,14 @@ struct gpu_buf *kv_store_buf(const struct kv_store *s, uint32_t layer, uint32_t 
 {
     assert(layer >= s->first_layer && layer - s->first_layer < s->n_layers && part < s->n_parts);
     return &s->bufs[(size_t)(layer - s->first_layer) * s->n_parts + part];
+}
+
+const struct gpu_buf *kv_store_span(const struct kv_store *s, uint32_t layer, uint32_t *unit)
+{
+    assert(s->n_parts == 1 && s->type <= KV_F32);
+    *unit =
+        s->all.size ? (uint32_t)((layer - s->first_layer) * s->stride / kv_bytes(s->type, 64)) : 0;
+    return s->all.size ? &s->all : kv_store_buf(s, layer, 0);
 }
 
 void kv_store_sync(struct kv_store *s, const struct kv_pages *p, uint32_t seq)

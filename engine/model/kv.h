@@ -72,13 +72,16 @@ struct kv_params {
 
 // A layer is cut by heads into parts of equal size, as few as the device's limits allow. A part's
 // buffer is K of all cells, then V; element (cell * part_heads + head) * kv_dim + i of each. The
-// picture of elements is in shaders/lib/cache.glsl.
+// picture of elements is in shaders/lib/cache.glsl. Where all layers fit one buffer that kernels
+// can see, `all` is that, and those of the layers are views of it, `stride` bytes apart.
 struct kv_store {
     struct gpu *gpu; // borrowed
     uint32_t type, first_layer, n_layers, n_parts, part_heads, head_dim;
     uint32_t kv_dim;        // head_dim padded to 64
     uint32_t v_base;        // elements before V
     uint64_t bytes;         // allocated for keys and values
+    struct gpu_buf all;     // of every layer; size 0: each has a buffer of its own
+    uint64_t stride;
     struct gpu_buf *bufs;   // [n_layers, n_parts]
     struct gpu_buf table;   // [n_seqs, seq_pages] uvec4: x is the first cell of the page
     uint32_t *seen;         // [n_seqs] versions in the table
@@ -99,6 +102,9 @@ void kv_store_destroy(struct kv_store *s);
 
 // The buffer of a part; layer counts from the model's first.
 struct gpu_buf *kv_store_buf(const struct kv_store *s, uint32_t layer, uint32_t part);
+// The largest buffer that holds a layer whole, n_parts being 1, and where in it the layer begins,
+// in units of 64 elements of f16 or f32.
+const struct gpu_buf *kv_store_span(const struct kv_store *s, uint32_t layer, uint32_t *unit);
 // Brings a sequence's row of the page table up to date. The device must be idle.
 void kv_store_sync(struct kv_store *s, const struct kv_pages *p, uint32_t seq);
 // Copies pages in every layer; entries with KV_NONE are passed over.

@@ -15,8 +15,8 @@
 
 enum {
     GPU_ALIGN = 256, // of a view in its buffer: Vulkan's largest demand for any kind
-    GPU_MAX_BINDINGS = 18,
-    GPU_MAX_SPEC = 20, // specialisation constants
+    GPU_MAX_BINDINGS = 19,
+    GPU_MAX_SPEC = 20,        // specialisation constants
     GPU_MIN_TEXELS = 1 << 24, // a texel buffer must hold a useful matrix: this is 256 MiB
 };
 

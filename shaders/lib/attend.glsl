@@ -17,7 +17,8 @@ uint attended_row(uint row, uint slice) { return (row * SLICES + slice) * (HD4 +
 uint touch(uint cell, uint kv_head)
 {
     const uint texels = KV_TYPE == KV_F32 ? 16u : 8u; // of a unit
-    uint at = (cache_row(cell, kv_head, N_KV_HEADS) + lane) * HEAD_UNITS * texels, seen = 0u;
+    uint at = (KV_UNIT + (cache_row(cell, kv_head, N_KV_HEADS) + lane) * HEAD_UNITS) * texels;
+    uint seen = 0u;
     [[unroll]] for (uint r = 0u; r < 4u; r++)
         [[unroll]] for (uint k = 0u; k < HEAD_UNITS * texels; k += 4u) {
             uint i = at + 8u * r * HEAD_UNITS * texels + k;
@@ -58,7 +59,7 @@ void attend(uint token, uint head, uint slice)
     uint touched = 0u;
     if (chunk < end) do { // (lib/tile.glsl tells why it tests at the end)
         uint cell = LOAD4(pages, tile.z + chunk).x;
-        uint base = cache_row(cell, kv_head, N_KV_HEADS) * HEAD_UNITS;
+        uint base = KV_UNIT + cache_row(cell, kv_head, N_KV_HEADS) * HEAD_UNITS;
         if (chunk + 1u < end) touched |= touch(LOAD4(pages, tile.z + chunk + 1u).x, kv_head);
         float w[4 * HC];
         [[unroll]] for (uint r = 0u; r < 4u; r++) {

@@ -1,4 +1,4 @@
-// What the phases of layer.comp stand on: the layer's shape as specialisation constants, its buffers,
+// What the phases of layer.comp stand on: the layers' shape as specialisation constants, its buffers,
 // the sharing of work, activation records.
 layout(local_size_x = 8) in;
 layout(constant_id = 0) const uint PHASES = LAYER_ALL;
@@ -33,12 +33,13 @@ READ_BUFFER(7, pages)
 READ_BUFFER(8, table)
 READ_BUFFER(9, tiles)
 READ_BUFFER(10, angles)
-layout(set = 0, binding = 11, std430) writeonly buffer out_x_block { vec4 out_x[]; };
-layout(set = 0, binding = 12, std430) writeonly buffer out_acts_block { uvec4 out_acts[]; };
-layout(set = 0, binding = 14, std430) writeonly buffer out_q_block { vec4 out_q[]; };
-layout(set = 0, binding = 15, std430) writeonly buffer out_attended_block { vec4 out_attended[]; };
-layout(set = 0, binding = 16, std430) writeonly buffer out_hidden_block { vec4 out_hidden[]; };
-#define MEETING 17
+READ_BUFFER(11, layers)
+layout(set = 0, binding = 12, std430) writeonly buffer out_x_block { vec4 out_x[]; };
+layout(set = 0, binding = 13, std430) writeonly buffer out_acts_block { uvec4 out_acts[]; };
+layout(set = 0, binding = 15, std430) writeonly buffer out_q_block { vec4 out_q[]; };
+layout(set = 0, binding = 16, std430) writeonly buffer out_attended_block { vec4 out_attended[]; };
+layout(set = 0, binding = 17, std430) writeonly buffer out_hidden_block { vec4 out_hidden[]; };
+#define MEETING 18
 layout(push_constant) uniform push_block { push_layer p; };
 
 #define BLOCKS(n) (((n) + BLOCK_COLS - 1u) / BLOCK_COLS)
@@ -49,6 +50,18 @@ const uint WIDER = EMBD_BLOCKS > FF_BLOCKS ? EMBD_BLOCKS : FF_BLOCKS;
 const uint MOST_BLOCKS = WIDER > Q_BLOCKS ? WIDER : Q_BLOCKS;
 const uint KV_DIM = (HEAD_DIM + 63u) / 64u * 64u;
 const uint HD4 = HEAD_DIM / 4u;
+
+uvec4 at0, at1, at2; // the layer's entry in the table
+#define AT_ATTN_NORM at0.x
+#define AT_FFN_NORM at0.y
+#define AT_O at0.z
+#define AT_DOWN at0.w
+#define AT_GATE at1.x
+#define AT_UP at1.y
+#define AT_QKV_0 at1.z
+#define AT_QKV_1 at1.w
+#define AT_QKV_2 at2.x
+#define KV_UNIT at2.y
 
 uint lane = gl_LocalInvocationID.x, group = gl_WorkGroupID.x, n_groups = gl_NumWorkGroups.x;
 

@@ -1,5 +1,5 @@
 // Fused layers against the kernels of other passes, and the same bits however their workgroups get
-// together: in one dispatch, in five, and again after a meeting that failed.
+// together: several layers in one dispatch, each in five, and again after a meeting that failed.
 #include "engine/model/engine_internal.h"
 #include "tests/gen.h"
 #include "tests/model/common.h"
@@ -50,7 +50,8 @@ static float *logits(struct engine *g, struct variant v)
     return out;
 }
 
-static struct engine *open_shape(const char *mix, uint32_t kv_heads, enum engine_kv kv)
+static struct engine *open_limited(const char *mix, uint32_t kv_heads, enum engine_kv kv,
+                                   const struct gpu_limits *limits)
 {
     struct gen_model m = {.m = {.seed = 3,
                                 .n_layers = 3,
@@ -62,9 +63,16 @@ static struct engine *open_shape(const char *mix, uint32_t kv_heads, enum engine
                                 .n_vocab = N_VOCAB,
                                 .n_ctx = 512},
                           .mix = mix};
+    const struct engine_params p = {.model_path = path, .n_seqs = 3, .kv = kv};
+    struct engine *g;
     struct err e;
-    if (!gen_write(&m, path, &e)) fail_msg("%s", e.msg);
-    return open_model((struct engine_params){.model_path = path, .n_seqs = 3, .kv = kv});
+    if (!gen_write(&m, path, &e) || !engine_open_limited(&p, limits, &g, &e)) fail_msg("%s", e.msg);
+    return g;
+}
+
+static struct engine *open_shape(const char *mix, uint32_t kv_heads, enum engine_kv kv)
+{
+    return open_limited(mix, kv_heads, kv, NULL);
 }
 
 // Both round activations to 9 bits or more, which test_shapes.c puts at 0.4 % a matrix at most; a
@@ -121,6 +129,30 @@ static void test_mixes(void **state)
     check_mix("Q4_0", 3, ENGINE_KV_F16, true);
     check_mix("Q4_K_M", 2, ENGINE_KV_F32, false);
     check_mix("Q2_K", 3, ENGINE_KV_F16, false);
+}
+
+// Layers share a dispatch where one buffer holds the cache of all, and not where each has its own:
+// the bits are the same.
+static void test_cache_apart(void **state)
+{
+    (void)state;
+    float *l[2];
+    bool fused = true;
+    for (uint32_t apart = 0; apart < 2; apart++) {
+        const struct gpu_limits limits = {.max_buffer_range = apart ? 2 << 20 : 0};
+        struct engine *g = open_limited("Q4_0", 3, ENGINE_KV_F16, &limits);
+        const struct forward *f = &g->stages[0].forward;
+        fused &= f->fused.n_groups != 0;
+        if (fused) assert_int_equal(f->fused.alike[0], apart ? 1 : 3);
+        assert_int_equal(f->kv.all.size != 0, !apart);
+        l[apart] = logits(g, (struct variant){f->fused.n_groups, f->fused.meets});
+        engine_close(g);
+    }
+    assert_memory_equal(l[0], l[1], (N_STEPS + 3) * N_VOCAB * sizeof(float));
+    free(l[0]);
+    free(l[1]);
+    remove(path);
+    if (!fused) skip(); // not a software device
 }
 
 // lavapipe with one thread runs one workgroup after the other: the probe must see it, and a pass
@@ -184,6 +216,7 @@ static void test_built(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_mixes), cmocka_unit_test(test_built),
+                                       cmocka_unit_test(test_cache_apart),
                                        cmocka_unit_test(test_failed_meeting)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,9 +35,9 @@ static struct engine_plan plan_of(const struct engine *g, const struct want *w)
 static void asked_for(const struct engine *g, uint64_t *kv, uint64_t *scratch, uint64_t *rounding)
 {
     const struct forward *f = &g->stages[0].forward;
-    *kv = f->kv.table.size + f->kv.angles.size;
+    *kv = f->kv.table.size + f->kv.angles.size + f->kv.all.size;
     *scratch = 0;
-    for (size_t i = 0; i < (size_t)f->kv.n_layers * f->kv.n_parts; i++)
+    for (size_t i = 0; !f->kv.all.size && i < (size_t)f->kv.n_layers * f->kv.n_parts; i++)
         *kv += f->kv.bufs[i].size;
     for (size_t i = 0; i < N_SCRATCH; i++)
         *scratch += f->scratch[i].size;
