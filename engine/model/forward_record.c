@@ -201,7 +201,7 @@ bool forward_record(struct forward *f, const struct shape *s, struct err *e)
     gpu_barrier(f->gpu, &f->cmd); // what another queue copied is visible from here on
     if (s->input) record_copy(f, SCRATCH_IN, SCRATCH_X, s->n_tokens);
     for (uint32_t i = 0, n; i < s->n_layers; i += n)
-        for (uint32_t k = 0; k < s->n_subs; k++) { // several: of other kernels, n is 1
+        for (uint32_t k = 0; k < s->n_subs; k++) { // of several sub-batches none is fused
             n = s->n_layers - i;
             if (!record_layers(f, s->first_layer + i, &n, &f->subs[s->first_sub + k], e))
                 return false;
