@@ -185,24 +185,30 @@ static size_t code_bytes(const struct kernels *k, uint32_t i)
     return params(k, &k->entry[i]).spirv_bytes;
 }
 
+struct wanted {
+    struct kernels *k;
+    uint32_t entry[KERNELS_MAX];
+};
+
 static bool build_wanted(void *ctx, uint64_t i, uint32_t worker, struct err *e)
 {
-    struct kernels *k = ctx;
+    struct wanted *w = ctx;
     (void)worker;
-    return cancel_check(e) && build(k, &k->entry[k->order[i]], e);
+    return cancel_check(e) && build(w->k, &w->k->entry[w->entry[i]], e);
 }
 
 bool kernels_build(struct kernels *k, struct err *e)
 {
+    struct wanted w = {.k = k};
     uint32_t n = 0;
     for (uint32_t i = 0; i < k->n; i++) { // the longest first
         if (!k->entry[i].wanted) continue;
         uint32_t at = n++;
-        for (; at && code_bytes(k, k->order[at - 1]) < code_bytes(k, i); at--)
-            k->order[at] = k->order[at - 1];
-        k->order[at] = i;
+        for (; at && code_bytes(k, w.entry[at - 1]) < code_bytes(k, i); at--)
+            w.entry[at] = w.entry[at - 1];
+        w.entry[at] = i;
     }
-    return parallel_for(n, parallel_workers(), build_wanted, k, e);
+    return parallel_for(n, parallel_workers(), build_wanted, &w, e);
 }
 
 uint32_t kernels_matmul_tokens(const struct kernels *k, uint32_t n_tokens)

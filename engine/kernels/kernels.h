@@ -84,7 +84,6 @@ struct kernels {
     struct kernel_choice choice;
     uint32_t n;
     struct kernel_entry entry[KERNELS_MAX];
-    uint32_t order[KERNELS_MAX]; // in which kernels_build takes them
 };
 
 uint64_t kernels_fingerprint(void); // of the code of all kernels: another build, another number

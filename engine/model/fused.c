@@ -82,6 +82,8 @@ struct fused_bytes fused_scratch(const struct gpu *gpu, const struct config *c)
 
 // ----------------------------------------------------------------------------------- a layer
 
+_Static_assert(sizeof(struct layer_entry) == 3 * 16, "layer.comp reads it as three texels");
+
 // What differs from layer to layer. False: its tensors are not what the kernel reads.
 static bool describe(const struct forward *f, uint32_t layer, struct kernel_layer *k,
                      struct layer_entry *at, const struct gpu_buf **block)
@@ -208,7 +210,8 @@ static bool record_phases(struct forward *f, struct kernel_layer *k, const struc
 }
 
 // How often a workgroup looks at the meetings of a dispatch in all: what turns the phases' loops
-// leave; 0: too few, or no use. *n: how many of so many layers it takes.
+// leave; 0: too few, or no use. *n: how many of so many layers it takes. That each meeting looks
+// once more, and the loop over layers, fit between MAX_TURNS and what Mesa allows: 6 turns a layer.
 static uint32_t spins(const struct forward *f, uint32_t n_tokens, uint32_t *n)
 {
     uint64_t largest, all, most = *n;
