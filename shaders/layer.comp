@@ -1,4 +1,4 @@
-// Layers that are alike for up to NT tokens, by a few workgroups of eight lanes that each take their
+// Layers that are alike for up to NT tokens, by a few workgroups of a subgroup that each take their
 // share of every phase. Five dispatches a layer of a phase each, or one of several layers: the
 // workgroups then meet between phases (lib/meet.glsl), which is for software devices only.
 //
@@ -12,11 +12,10 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_shuffle : require
+#include "lib/subgroup.glsl"
 #define WIDE
 #define CACHE_READ
-#define CACHE_WRITE 14
+#define CACHE_WRITE 15
 #include "push.h"
 #include "lib/load.glsl"
 
@@ -46,13 +45,18 @@ void put_qkv(uint token, uint row, vec4 y)
 
 void qkv_run(uint format, uint at, uint n_tiles, uint first_tile)
 {
-    MY_SHARE(tile, n_tiles) {
-        vec4 y[NT];
-        rows(format, at, tile, EMBD_BLOCKS, y);
-        [[unroll]] for (uint t = 0u; t < NT; t++)
-            if (t < p.n_tokens) put_qkv(t, 8u * (first_tile + tile) + lane, y[t]);
+    MY_TILES(n_tiles, AT_ONCE * HALVES) {
+        vec4 y[Y_ROWS];
+        rows(format, tile_texel(format, at, tile, EMBD_BLOCKS),
+             tile_texel(format, at, tile + HALVES * step, EMBD_BLOCKS), AT_ONCE == 2u, EMBD_BLOCKS,
+             y);
+        [[unroll]] for (uint k = 0u; k < Y_ROWS; k++) {
+            uint of = tile + k / NT * HALVES * step;
+            if (k % NT < p.n_tokens && of < tile_end)
+                put_qkv(k % NT, TILE_LANES * (first_tile + of) + lane % TILE_LANES, y[k]);
+        }
     }
-    SHARE_END(tile);
+    TILES_END;
 }
 
 void phase_qkv()
@@ -75,15 +79,17 @@ void phase_attention()
 
 void add_rows(uint format, uint at, uint n_blocks)
 {
-    MY_SHARE(tile, EMBD_BLOCKS) {
-        vec4 y[NT];
-        rows(format, at, tile, n_blocks, y);
-        [[unroll]] for (uint t = 0u; t < NT; t++) {
-            uint i = (p.first + t) * 8u * EMBD_BLOCKS + 8u * tile + lane;
-            if (t < p.n_tokens) out_x[i] = y[t] + LOADF4(x, i);
+    MY_TILES(EMBD_BLOCKS, AT_ONCE * HALVES) {
+        vec4 y[Y_ROWS];
+        rows(format, tile_texel(format, at, tile, n_blocks),
+             tile_texel(format, at, tile + HALVES * step, n_blocks), AT_ONCE == 2u, n_blocks, y);
+        [[unroll]] for (uint k = 0u; k < Y_ROWS; k++) {
+            uint of = tile + k / NT * HALVES * step;
+            uint i = TILE_LANES * ((p.first + k % NT) * EMBD_BLOCKS + of) + lane % TILE_LANES;
+            if (k % NT < p.n_tokens && of < tile_end) out_x[i] = y[k] + LOADF4(x, i);
         }
     }
-    SHARE_END(tile);
+    TILES_END;
 }
 
 void phase_o()
@@ -110,15 +116,22 @@ vec4 silu(vec4 v) { return v / (1.0 + exp(-v)); }
 void phase_gate_up()
 {
     norm(AT_FFN_NORM, form(GATE_FORMAT) | form(UP_FORMAT));
-    MY_SHARE(tile, FF_BLOCKS) {
-        vec4 gate[NT], up[NT];
-        rows(GATE_FORMAT, AT_GATE, tile, EMBD_BLOCKS, gate);
-        rows(UP_FORMAT, AT_UP, tile, EMBD_BLOCKS, up);
+    MY_TILES(FF_BLOCKS, HALVES) {
+        uint w = tile_texel(GATE_FORMAT, AT_GATE, tile, EMBD_BLOCKS);
+        uint w2 = tile_texel(UP_FORMAT, AT_UP, tile, EMBD_BLOCKS);
+        vec4 gate[Y_ROWS], up[Y_ROWS];
+        const bool two = AT_ONCE == 2u && UP_FORMAT == GATE_FORMAT;
+        rows(GATE_FORMAT, w, w2, two, EMBD_BLOCKS, gate);
+        if (two)
+            up[0] = gate[Y_ROWS - 1u];
+        else
+            rows(UP_FORMAT, w2, w, false, EMBD_BLOCKS, up);
         [[unroll]] for (uint t = 0u; t < NT; t++)
-            if (t < p.n_tokens)
-                out_hidden[t * 8u * FF_BLOCKS + 8u * tile + lane] = silu(gate[t]) * up[t];
+            if (t < p.n_tokens && tile < tile_end)
+                out_hidden[TILE_LANES * (t * FF_BLOCKS + tile) + lane % TILE_LANES] =
+                    silu(gate[t]) * up[t];
     }
-    SHARE_END(tile);
+    TILES_END;
 }
 
 void phase_down()

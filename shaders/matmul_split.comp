@@ -33,7 +33,7 @@ void main()
         block_weights w =
             block_load((tile * p.n_blocks + b) * BLOCK_TEXELS + id % TILE_LANES);
         uint x = token * step + b * ACT_TEXELS;
-        [[unroll]] for (uint t = 0u; t < NT; t++) y[t] += block_dot(w, acts_load(x + t * step, 0u, 0u), 0u);
+        [[unroll]] for (uint t = 0u; t < NT; t++) y[t] += block_dot(w, acts_load(x + t * step, 0u, 1u), 0u);
     }
     [[unroll]] for (uint t = 0u; t < NT; t++) partial[t * lanes + id] = y[t];
     barrier();

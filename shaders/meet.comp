@@ -2,16 +2,20 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_shuffle : require
+#include "lib/subgroup.glsl"
 #define MEETING 0
 #include "push.h"
 
-layout(local_size_x = 8) in;
+layout(local_size_x_id = 0) in;
+layout(constant_id = 0) const uint LANES = 8;
+#ifdef LOAD_IMAGE
+layout(constant_id = 1) const bool BROADCAST = false;
+#endif
 layout(push_constant) uniform push_block { push_layer p; };
 
-uint lane = gl_LocalInvocationID.x, n_groups = gl_NumWorkGroups.x;
+uint n_groups = gl_NumWorkGroups.x;
 
+#include "lib/lanes.glsl"
 #include "lib/meet.glsl"
 
 void main() { meet(1u); }

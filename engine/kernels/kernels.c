@@ -6,19 +6,18 @@
 #include <assert.h>
 #include <string.h>
 
-#define KERNEL_SYMBOLS(name, reads, writes, push)                                                  \
-    extern const unsigned char spv_##name##_texel[], spv_##name##_ssbo[];                          \
-    extern const size_t spv_##name##_texel_size, spv_##name##_ssbo_size;                           \
+#define SYMBOL(name, path)                                                                         \
+    extern const unsigned char spv_##name##_##path[];                                              \
+    extern const size_t spv_##name##_##path##_size;
+#define SYMBOLS(name, ...) SYMBOL(name, texel) SYMBOL(name, ssbo)
+#define STREAM_SYMBOLS(name, ...) SYMBOL(name, texel) SYMBOL(name, ssbo) SYMBOL(name, image)
+#define SOFTWARE_SYMBOLS(name, ...) SYMBOL(name, texel) SYMBOL(name, image)
+#define PUSH_SIZE(name, reads, writes, push, streams)                                              \
     _Static_assert(sizeof(struct push) % 4 == 0 && sizeof(struct push) <= 128, "push constants");
-KERNEL_LIST(KERNEL_SYMBOLS)
-#undef KERNEL_SYMBOLS
-
-#define KERNEL_SYMBOLS(name, reads, writes, push)                                                  \
-    extern const unsigned char spv_##name##_texel[];                                               \
-    extern const size_t spv_##name##_texel_size;                                                   \
-    _Static_assert(sizeof(struct push) % 4 == 0 && sizeof(struct push) <= 128, "push constants");
-TEXEL_KERNEL_LIST(KERNEL_SYMBOLS)
-#undef KERNEL_SYMBOLS
+KERNEL_LIST(SYMBOLS)
+STREAM_KERNEL_LIST(STREAM_SYMBOLS)
+SOFTWARE_KERNEL_LIST(SOFTWARE_SYMBOLS)
+EVERY_KERNEL(PUSH_SIZE)
 
 enum {
     SPLIT_LANES = 128, // of matmul_split.comp and matmul_dot.comp, which says why
@@ -26,31 +25,26 @@ enum {
     MATMUL_RUN = 4,    // workgroups of neighbouring tiles
 };
 
+enum path { PATH_TEXEL, PATH_SSBO, PATH_IMAGE, N_PATHS };
+
 struct kernel_info {
     const char *name;
-    uint32_t n_reads, n_writes, push_bytes;
-    const unsigned char *spirv[2]; // texel, ssbo
-    const size_t *spirv_bytes[2];
+    uint32_t n_reads, n_writes, push_bytes, streams;
+    const unsigned char *spirv[N_PATHS]; // NULL: there is none
+    const size_t *spirv_bytes[N_PATHS];
 };
 
-#define KERNEL_INFO(name, reads, writes, push)                                                     \
-    {#name,                                                                                        \
-     reads,                                                                                        \
-     writes,                                                                                       \
-     sizeof(struct push),                                                                          \
-     {spv_##name##_texel, spv_##name##_ssbo},                                                      \
-     {&spv_##name##_texel_size, &spv_##name##_ssbo_size}},
-#define TEXEL_KERNEL_INFO(name, reads, writes, push)                                               \
-    {#name,                                                                                        \
-     reads,                                                                                        \
-     writes,                                                                                       \
-     sizeof(struct push),                                                                          \
-     {spv_##name##_texel, NULL},                                                                   \
-     {&spv_##name##_texel_size, NULL}},
-static const struct kernel_info infos[N_KERNELS] = {KERNEL_LIST(KERNEL_INFO)
-                                                        TEXEL_KERNEL_LIST(TEXEL_KERNEL_INFO)};
-#undef KERNEL_INFO
-#undef TEXEL_KERNEL_INFO
+#define CODE(id, path, at)                                                                         \
+    .spirv[at] = spv_##id##_##path, .spirv_bytes[at] = &spv_##id##_##path##_size
+#define INFO(id, reads, writes, push, reads_streams)                                               \
+    .name = #id, .n_reads = reads, .n_writes = writes, .push_bytes = sizeof(struct push),          \
+    .streams = reads_streams, CODE(id, texel, PATH_TEXEL)
+#define KERNEL_INFO(id, ...) {INFO(id, __VA_ARGS__), CODE(id, ssbo, PATH_SSBO)},
+#define STREAM_INFO(id, ...)                                                                       \
+    {INFO(id, __VA_ARGS__), CODE(id, ssbo, PATH_SSBO), CODE(id, image, PATH_IMAGE)},
+#define SOFTWARE_INFO(id, ...) {INFO(id, __VA_ARGS__), CODE(id, image, PATH_IMAGE)},
+static const struct kernel_info infos[N_KERNELS] = {
+    KERNEL_LIST(KERNEL_INFO) STREAM_KERNEL_LIST(STREAM_INFO) SOFTWARE_KERNEL_LIST(SOFTWARE_INFO)};
 
 const struct weight_layout *weight_layout(enum weight_format f)
 {
@@ -104,7 +98,7 @@ uint64_t kernels_fingerprint(void)
 {
     uint64_t h = 0xcbf29ce484222325u; // FNV-1a
     for (uint32_t k = 0; k < N_KERNELS; k++)
-        for (uint32_t path = 0; path < 2; path++)
+        for (uint32_t path = 0; path < N_PATHS; path++)
             for (size_t i = 0; infos[k].spirv[path] && i < *infos[k].spirv_bytes[path]; i++)
                 h = (h ^ infos[k].spirv[path][i]) * 0x100000001b3u;
     return h;
@@ -112,10 +106,11 @@ uint64_t kernels_fingerprint(void)
 
 void kernels_init(struct kernels *k, struct gpu *gpu)
 {
-    *k = (struct kernels){.gpu = gpu, .row_lanes = 64, .tile_lanes = 64};
-    if (!strcmp(gpu->caps.type, "cpu")) // one subgroup a workgroup is cheapest there
-        k->row_lanes = k->tile_lanes = 8;
-    k->wide = k->tile_lanes == TILE_LANES && gpu->subgroups;
+    bool software = !strcmp(gpu->caps.type, "cpu");
+    *k = (struct kernels){.gpu = gpu, .row_lanes = 64, .tile_lanes = 64, .lanes = 8};
+    if (gpu->images && gpu->caps.subgroup_size == 16) k->lanes = 16;
+    if (software) k->row_lanes = k->tile_lanes = k->lanes; // a subgroup a workgroup is cheapest
+    k->wide = software && gpu->subgroups;
 }
 
 void kernels_destroy(struct kernels *k)
@@ -128,13 +123,15 @@ void kernels_destroy(struct kernels *k)
 static struct gpu_pipeline_params params(const struct kernels *k, const struct kernel_entry *x)
 {
     const struct kernel_info *info = &infos[x->id];
-    int path = k->gpu->texel ? 0 : 1;
+    enum path path = k->gpu->texel ? PATH_TEXEL : PATH_SSBO;
+    if (k->gpu->images && info->spirv[PATH_IMAGE]) path = PATH_IMAGE;
     assert(info->spirv[path]);
     return (struct gpu_pipeline_params){
         .name = info->name,
         .spirv = info->spirv[path],
         .spirv_bytes = *info->spirv_bytes[path],
         .n_reads = info->n_reads,
+        .images = path == PATH_IMAGE ? info->streams : 0,
         .n_writes = info->n_writes,
         .push_bytes = info->push_bytes,
         .spec = x->spec,
@@ -228,9 +225,9 @@ bool kernels_matmul(struct kernels *k, enum weight_format f, uint32_t nt,
                     const struct gpu_pipeline **out, struct err *e)
 {
     assert(nt >= 1 && nt <= KERNELS_MAX_TOKENS);
-    uint32_t spec[] = {k->tile_lanes, nt};
+    uint32_t spec[] = {k->tile_lanes, nt, k->gpu->broadcast};
     enum kernel first = k->wide ? KERNEL_matmul_wide_q2 : KERNEL_matmul_q2;
-    return get(k, first + (enum kernel)f, spec, 2, out, e);
+    return get(k, first + (enum kernel)f, spec, 3, out, e);
 }
 
 void kernels_matmul_groups(const struct kernels *k, uint32_t nt, uint32_t n_tiles,
@@ -238,7 +235,8 @@ void kernels_matmul_groups(const struct kernels *k, uint32_t nt, uint32_t n_tile
 {
     uint32_t all = (uint32_t)size_div_up(n_tokens, nt);
     uint32_t parts = (uint32_t)size_div_up(all, MATMUL_PART / nt);
-    uint32_t tile_groups = (uint32_t)size_div_up(n_tiles, k->tile_lanes / TILE_LANES);
+    uint32_t tiles = k->tile_lanes / TILE_LANES * (k->lanes == 16 && nt == 1 ? 2 : 1);
+    uint32_t tile_groups = (uint32_t)size_div_up(n_tiles, tiles);
     groups[0] = (uint32_t)size_min(tile_groups, MATMUL_RUN);
     groups[1] = (uint32_t)size_div_up(all, parts);
     groups[2] = parts * (uint32_t)size_div_up(tile_groups, groups[0]);
@@ -341,7 +339,8 @@ bool kernels_layer_reads(uint32_t formats)
 
 bool kernels_meet(struct kernels *k, const struct gpu_pipeline **out, struct err *e)
 {
-    return get(k, KERNEL_meet, NULL, 0, out, e);
+    uint32_t spec[] = {k->lanes, k->gpu->broadcast};
+    return get(k, KERNEL_meet, spec, 2, out, e);
 }
 
 bool kernels_layer(struct kernels *k, const struct kernel_layer *spec,
@@ -355,7 +354,10 @@ bool kernels_layer(struct kernels *k, const struct kernel_layer *spec,
     enum kernel id = layer_module(formats);
     assert(id != N_KERNELS);
     _Static_assert(sizeof *spec == sizeof words, "one word a constant");
-    memcpy(words, spec, sizeof words);
+    struct kernel_layer all = *spec;
+    all.lanes = k->lanes;
+    all.broadcast = k->gpu->broadcast;
+    memcpy(words, &all, sizeof words);
     return get(k, id, words, KERNEL_MAX_SPEC, out, e);
 }
 
@@ -383,6 +385,6 @@ bool kernels_attention(struct kernels *k, uint32_t head_dim, uint32_t group, uin
                        struct err *e)
 {
     assert(head_dim % 8 == 0 && group % heads == 0 && tokens >= 1);
-    uint32_t spec[] = {head_dim, group, heads, tokens, kv_type};
-    return get(k, k->gpu->subgroups ? KERNEL_attention : KERNEL_attention_shared, spec, 5, out, e);
+    uint32_t spec[] = {head_dim, group, heads, tokens, kv_type, k->lanes, k->gpu->broadcast};
+    return get(k, k->gpu->subgroups ? KERNEL_attention : KERNEL_attention_shared, spec, 7, out, e);
 }

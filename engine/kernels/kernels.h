@@ -9,11 +9,11 @@
 #define LECTERN_C
 #include "shaders/push.h"
 
-#define KERNEL_ENUM(name, reads, writes, push) KERNEL_##name,
-enum kernel { KERNEL_LIST(KERNEL_ENUM) TEXEL_KERNEL_LIST(KERNEL_ENUM) N_KERNELS };
+#define KERNEL_ENUM(name, ...) KERNEL_##name,
+enum kernel { EVERY_KERNEL(KERNEL_ENUM) N_KERNELS };
 #undef KERNEL_ENUM
 
-// Layouts of weights on the device, shaders/formats/*.glsl. The order is that of KERNEL_LIST.
+// Layouts of weights on the device, shaders/formats/*.glsl. The order is that of the lists.
 enum weight_format {
     WEIGHT_Q2,
     WEIGHT_Q3,
@@ -59,7 +59,7 @@ enum norm_mode { NORM_PLAIN, NORM_RMS, NORM_SWIGLU };
 
 // KERNELS_MAX_TOKENS: tokens a lane of matmul computes at most. Rows of activations are read, and
 // thrown away, up to a multiple of it.
-enum { KERNEL_MAX_SPEC = 20, KERNELS_MAX = 192, KERNELS_MAX_TOKENS = 8 };
+enum { KERNEL_MAX_SPEC = 22, KERNELS_MAX = 192, KERNELS_MAX_TOKENS = 8 };
 
 struct kernel_entry {
     enum kernel id;
@@ -79,7 +79,8 @@ struct kernels {
     struct gpu *gpu;     // borrowed
     uint32_t row_lanes;  // local size of the kernels with one workgroup a row
     uint32_t tile_lanes; // local size of matmul: a multiple of TILE_LANES
-    bool wide;           // matmul shares activations by shuffles: a workgroup is 8 lanes of a subgroup
+    uint32_t lanes;      // of kernels that exchange: 8, or 16 on a software device that has them
+    bool wide;           // matmul shares activations by shuffles: a workgroup is `lanes`
     enum kernels_use use;
     struct kernel_choice choice;
     uint32_t n;
@@ -110,7 +111,7 @@ enum matmul_way kernels_way(const struct kernels *k, enum weight_format f, uint3
 // want: bit 1 << form for each form written; ACT_I8 only where gpu->dot.
 bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,
                   const struct gpu_pipeline **out, struct err *e);
-// layer.comp's specialisation constants, in order.
+// layer.comp's specialisation constants, in order; kernels_layer sets the last two.
 struct kernel_layer {
     uint32_t phases; // LAYER_QKV ...
     uint32_t nt;     // tokens, 1 to KERNELS_MAX_TOKENS
@@ -120,6 +121,7 @@ struct kernel_layer {
     uint32_t n_embd, n_ff, kv_type;
     uint32_t qkv_tiles[3], qkv_format[3]; // runs of tiles of one enum weight_format
     uint32_t o_format, gate_format, up_format, down_format;
+    uint32_t lanes, broadcast;
 };
 // A bit 1 << format each: whether there is a module that reads them all.
 bool kernels_layer_reads(uint32_t formats);

@@ -4,9 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define KERNEL_NAME(name, reads, writes, push) #name,
-static const char *const names[N_KERNELS] = {KERNEL_LIST(KERNEL_NAME)
-                                              TEXEL_KERNEL_LIST(KERNEL_NAME)};
+#define KERNEL_NAME(name, ...) #name,
+static const char *const names[N_KERNELS] = {EVERY_KERNEL(KERNEL_NAME)};
 #undef KERNEL_NAME
 
 static const char *phase_words(uint32_t phases)

@@ -332,6 +332,7 @@ static bool make_set(struct forward *f, uint32_t layer, const struct gpu_buf *bl
                                     &s[SCRATCH_TILES],
                                     &s[SCRATCH_ANGLES],
                                     &s[SCRATCH_LAYERS],
+                                    block,
                                     &s[SCRATCH_X],
                                     &s[SCRATCH_LAYER_ACTS],
                                     kv,

@@ -62,7 +62,7 @@ static uint32_t layer_version(const char *name)
     return version;
 }
 
-static bool create_instance(bool validate, VkInstance *out, struct err *e)
+static bool make_instance(bool validate, VkInstance *out, struct err *e)
 {
     static const char *const layer = VALIDATION;
     static const char *const ext = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
@@ -101,6 +101,14 @@ static bool create_instance(bool validate, VkInstance *out, struct err *e)
     if (r != VK_SUCCESS) return gpu_fail(e, r, "create a Vulkan instance");
     volkLoadInstanceOnly(*out);
     return true;
+}
+
+static bool create_instance(bool validate, VkInstance *out, struct err *e)
+{
+    if (!make_instance(validate, out, e)) return false;
+    if (!gpu_widen(*out)) return true;
+    vkDestroyInstance(*out, NULL);
+    return make_instance(validate, out, e);
 }
 
 static const char *type_name(VkPhysicalDeviceType t)
@@ -187,10 +195,12 @@ static void probe(VkPhysicalDevice d, uint32_t index, struct gpu_caps *c)
     c->api_version = base.apiVersion;
     c->driver_version = base.driverVersion;
     c->max_storage_buffers = l->maxPerStageDescriptorStorageBuffers;
+    c->max_images = l->maxPerStageDescriptorStorageImages;
     c->subgroup_size = sub.subgroupSize;
     c->subgroup_shuffle = sub.subgroupSize >= 8 &&
                           (sub.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
                           (sub.supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
+    c->subgroup_broadcast = sub.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT;
     c->max_buffer_range = l->maxStorageBufferRange;
     c->max_allocation = m3.maxMemoryAllocationSize;
     c->max_texel_elements = l->maxTexelBufferElements;

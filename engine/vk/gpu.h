@@ -15,8 +15,8 @@
 
 enum {
     GPU_ALIGN = 256, // of a view in its buffer: Vulkan's largest demand for any kind
-    GPU_MAX_BINDINGS = 19,
-    GPU_MAX_SPEC = 20,        // specialisation constants
+    GPU_MAX_BINDINGS = 20,
+    GPU_MAX_SPEC = 22,        // specialisation constants
     GPU_MIN_TEXELS = 1 << 24, // a texel buffer must hold a useful matrix: this is 256 MiB
 };
 
@@ -25,11 +25,12 @@ struct gpu_caps { // what was probed, or lowered by gpu_limits
     uint32_t index, api_version, driver_version, subgroup_size;
     uint64_t heap_bytes, budget_bytes;
     bool budget_known, unified, fp16, int8_dot, coopmat, subgroup_shuffle;
+    bool subgroup_broadcast;
     bool int8_dot_fast;     // the hardware has instructions for it
     bool size_control;      // a pipeline may ask for a subgroup size
     uint32_t coop_subgroup; // the one for cooperative matrices
     uint32_t coop[3];       // the matrices: rows, columns, depth; f16 with f32 sums
-    uint32_t max_storage_buffers;
+    uint32_t max_storage_buffers, max_images;
     uint64_t max_buffer_range, max_allocation;
     uint32_t max_texel_elements, max_workgroup, max_groups[3], shared_bytes, max_allocations;
     uint32_t tier; // 0: the floor; 1: + subgroup shuffle, 16- and 8-bit storage; 2: + fp16 and
@@ -43,7 +44,7 @@ struct gpu_caps { // what was probed, or lowered by gpu_limits
 bool gpu_list(struct gpu_caps **out, size_t *n, struct err *e);
 
 struct gpu_limits { // tests lower limits and hide features; zeros change nothing
-    bool force_staging, force_ssbo, no_subgroup, no_timestamps, no_fused;
+    bool force_staging, force_ssbo, no_subgroup, no_images, no_timestamps, no_fused;
     bool no_fp16, no_dot, no_coopmat;
     bool tier_given; // kernels of tiers up to `tier` and no others, the highest that the device can
     uint32_t tier;   // run: without a measurement, also on a software device
@@ -70,7 +71,9 @@ struct gpu { // fields are read-only outside engine/vk
     VkPipelineCache cache;
     VkPhysicalDeviceMemoryProperties memory;
     struct gpu_caps caps;
-    bool texel; // kernels read through texel buffers
+    bool texel;  // kernels read through texel buffers
+    bool images; // some of them through storage texel buffers, on software devices
+    bool broadcast;      // which do so by broadcasts (shaders/lib/lanes.glsl)
     bool force_staging, subgroups, no_timestamps, no_fused;
     bool split;          // kernels may be those that suit GPUs
     bool dot, coop;      // kernels may use integer dot products, cooperative matrices
@@ -91,6 +94,11 @@ void gpu_destroy(struct gpu *g);
 // read in one piece.
 bool gpu_texel(const struct gpu_caps *c);
 uint64_t gpu_max_matrix(const struct gpu_caps *c, bool texel);
+
+// software.c. True: lavapipe will compute with 512 bits for the next instance, as this processor can;
+// destroy this one. The process's environment is changed for that, so no other thread may read it.
+bool gpu_widen(VkInstance instance);
+uint32_t gpu_mesa_version(const char *driver); // its first number, from a driver's name; 0: not Mesa
 
 // features.c: what is probed of a device, which of it a struct gpu with caps uses, vkCreateDevice
 // with that asked for (info without features).
@@ -161,7 +169,7 @@ struct gpu_pipeline {
     VkPipelineLayout layout;
     VkDescriptorSetLayout set_layout;
     uint32_t n_reads, n_writes; // bindings 0..n_reads-1, then n_reads..n_reads+n_writes-1
-    uint32_t push_bytes;
+    uint32_t push_bytes, images;
 };
 
 struct gpu_pipeline_params {
@@ -169,6 +177,7 @@ struct gpu_pipeline_params {
     const unsigned char *spirv;
     size_t spirv_bytes;
     uint32_t n_reads, n_writes, push_bytes;
+    uint32_t images;      // bit 1 << binding: what it reads is a storage texel buffer; with gpu.images
     const uint32_t *spec; // specialisation constants 0..n_spec-1 (4 bytes each)
     uint32_t n_spec;
     uint32_t subgroup_size; // full subgroups of this size where caps.size_control; 0: any

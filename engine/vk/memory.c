@@ -151,6 +151,7 @@ static VkResult create_buffer(struct gpu *g, uint64_t size, VkBuffer *out)
     const uint32_t families[] = {g->queue_family, g->transfer_family};
     bool shared = families[0] != families[1];
     VkBufferUsageFlags texel = g->texel ? VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT : 0;
+    if (g->images) texel |= VK_BUFFER_USAGE_STORAGE_TEXEL_BUFFER_BIT;
     return g->vk.vkCreateBuffer(
         g->device,
         &(VkBufferCreateInfo){

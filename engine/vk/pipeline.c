@@ -1,5 +1,5 @@
-// Compute pipelines and descriptor sets. Reads are texel buffers or storage buffers (gpu.texel),
-// writes are storage buffers.
+// Compute pipelines and descriptor sets. Reads are texel buffers, uniform or storage ones
+// (gpu.texel, gpu_pipeline.images), or storage buffers; writes are storage buffers.
 #include "engine/vk/gpu.h"
 
 #include <assert.h>
@@ -7,8 +7,9 @@
 
 static VkDescriptorType binding_type(const struct gpu *g, const struct gpu_pipeline *p, uint32_t i)
 {
-    return i < p->n_reads && g->texel ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
-                                      : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
+    if (i >= p->n_reads || !g->texel) return VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
+    return p->images >> i & 1 ? VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER
+                              : VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
 }
 
 static VkResult create_layouts(struct gpu *g, struct gpu_pipeline *p)
@@ -88,7 +89,11 @@ bool gpu_pipeline_declare(struct gpu *g, const struct gpu_pipeline_params *p,
 {
     assert(p->n_reads + p->n_writes <= GPU_MAX_BINDINGS);
     *out = (struct gpu_pipeline){
-        .n_reads = p->n_reads, .n_writes = p->n_writes, .push_bytes = p->push_bytes};
+        .n_reads = p->n_reads,
+        .n_writes = p->n_writes,
+        .push_bytes = p->push_bytes,
+        .images = p->images,
+    };
     VkResult r = create_layouts(g, out);
     if (r == VK_SUCCESS) return true;
     gpu_pipeline_destroy(g, out);
@@ -126,9 +131,10 @@ void gpu_pipeline_destroy(struct gpu *g, struct gpu_pipeline *p)
 
 bool gpu_sets_create(struct gpu *g, uint32_t max_sets, struct gpu_sets *out, struct err *e)
 {
-    VkDescriptorPoolSize sizes[2] = {
+    VkDescriptorPoolSize sizes[3] = {
         {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, max_sets * GPU_MAX_BINDINGS},
         {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, max_sets * GPU_MAX_BINDINGS},
+        {VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER, max_sets * GPU_MAX_BINDINGS},
     };
     *out = (struct gpu_sets){0};
     VkResult r =
@@ -136,7 +142,7 @@ bool gpu_sets_create(struct gpu *g, uint32_t max_sets, struct gpu_sets *out, str
                                      &(VkDescriptorPoolCreateInfo){
                                          .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
                                          .maxSets = max_sets,
-                                         .poolSizeCount = 2,
+                                         .poolSizeCount = g->images ? 3 : 2,
                                          .pPoolSizes = sizes,
                                      },
                                      NULL, &out->pool);
@@ -167,9 +173,8 @@ bool gpu_set_make(struct gpu *g, struct gpu_sets *s, const struct gpu_pipeline *
     uint32_t n = p->n_reads + p->n_writes;
     for (uint32_t i = 0; i < n; i++) {
         VkDescriptorType type = binding_type(g, p, i);
-        if (type == VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
-                ? !bufs[i]->view
-                : bufs[i]->size > g->caps.max_buffer_range)
+        if (type == VK_DESCRIPTOR_TYPE_STORAGE_BUFFER ? bufs[i]->size > g->caps.max_buffer_range
+                                                      : !bufs[i]->view)
             return err_set(e, ERR_UNSUPPORTED,
                            "a buffer of %llu MiB is larger than %s lets a kernel see",
                            (unsigned long long)bufs[i]->size >> 20, g->caps.name);

@@ -6,7 +6,7 @@
 //   KV_Q8_0  four integers a word, lowest byte first; KV_Q4_0  eight, lowest nibble first, each + 8;
 //            behind the integers of K and V a word a unit: f16 scales of its two blocks of 32
 //
-// KV_TYPE is the includer's specialisation constant. Readers have READ_BUFFER(n, kv) and define
+// KV_TYPE is the includer's specialisation constant. Readers have a buffer kv to read and define
 // CACHE_READ; writers, and who changes rows in place, define CACHE_WRITE as the binding. Both have
 // the push block p. Loops over a unit are not unrolled by hand: SwiftShader took over 400 s for the tests
 // of such kernels, 20 s now; lavapipe takes the same 2 s.

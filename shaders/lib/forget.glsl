@@ -15,3 +15,4 @@
 #undef block_load
 #undef block_weights
 #undef tile_dot
+#undef tile_dot_two

@@ -10,6 +10,7 @@ const uint FORMAT_Q4 = 2u; // the one that reads i9 records, others i10
 #define block_load q2_load
 #define block_dot q2_dot
 #define tile_dot q2_tile_dot
+#define tile_dot_two q2_tile_dot_two
 #include "formats/q2.glsl"
 #include "lib/tile.glsl"
 #include "lib/forget.glsl"
@@ -19,6 +20,7 @@ const uint FORMAT_Q4 = 2u; // the one that reads i9 records, others i10
 #define block_load q3_load
 #define block_dot q3_dot
 #define tile_dot q3_tile_dot
+#define tile_dot_two q3_tile_dot_two
 #include "formats/q3.glsl"
 #include "lib/tile.glsl"
 #include "lib/forget.glsl"
@@ -28,6 +30,7 @@ const uint FORMAT_Q4 = 2u; // the one that reads i9 records, others i10
 #define block_load q4_load
 #define block_dot q4_dot
 #define tile_dot q4_tile_dot
+#define tile_dot_two q4_tile_dot_two
 #include "formats/q4.glsl"
 #include "lib/tile.glsl"
 #include "lib/forget.glsl"
@@ -37,6 +40,7 @@ const uint FORMAT_Q4 = 2u; // the one that reads i9 records, others i10
 #define block_load q5_load
 #define block_dot q5_dot
 #define tile_dot q5_tile_dot
+#define tile_dot_two q5_tile_dot_two
 #include "formats/q5.glsl"
 #include "lib/tile.glsl"
 #include "lib/forget.glsl"
@@ -46,6 +50,7 @@ const uint FORMAT_Q4 = 2u; // the one that reads i9 records, others i10
 #define block_load q6_load
 #define block_dot q6_dot
 #define tile_dot q6_tile_dot
+#define tile_dot_two q6_tile_dot_two
 #include "formats/q6.glsl"
 #include "lib/tile.glsl"
 #include "lib/forget.glsl"
@@ -55,29 +60,53 @@ const uint FORMAT_Q4 = 2u; // the one that reads i9 records, others i10
 #define block_load q8_load
 #define block_dot q8_dot
 #define tile_dot q8_tile_dot
+#define tile_dot_two q8_tile_dot_two
 #include "formats/q8.glsl"
 #include "lib/tile.glsl"
 #include "lib/forget.glsl"
 #endif
 
-void tile_dot(uint format, uint w, uint x, uint x_step, uint n_blocks, uint lane, inout vec4 y[NT])
+void tile_dot(uint format, uint w, uint x, uint x_step, uint n_blocks, inout vec4 y[NT])
 {
 #ifdef WITH_Q2
-    if (format == 0u) q2_tile_dot(w, x, x_step, n_blocks, lane, y);
+    if (format == 0u) q2_tile_dot(w, x, x_step, n_blocks, y);
 #endif
 #ifdef WITH_Q3
-    if (format == 1u) q3_tile_dot(w, x, x_step, n_blocks, lane, y);
+    if (format == 1u) q3_tile_dot(w, x, x_step, n_blocks, y);
 #endif
 #ifdef WITH_Q4
-    if (format == 2u) q4_tile_dot(w, x, x_step, n_blocks, lane, y);
+    if (format == 2u) q4_tile_dot(w, x, x_step, n_blocks, y);
 #endif
 #ifdef WITH_Q5
-    if (format == 3u) q5_tile_dot(w, x, x_step, n_blocks, lane, y);
+    if (format == 3u) q5_tile_dot(w, x, x_step, n_blocks, y);
 #endif
 #ifdef WITH_Q6
-    if (format == 4u) q6_tile_dot(w, x, x_step, n_blocks, lane, y);
+    if (format == 4u) q6_tile_dot(w, x, x_step, n_blocks, y);
 #endif
 #ifdef WITH_Q8
-    if (format == 5u) q8_tile_dot(w, x, x_step, n_blocks, lane, y);
+    if (format == 5u) q8_tile_dot(w, x, x_step, n_blocks, y);
+#endif
+}
+
+void tile_dot_two(uint format, uint w, uint w2, uint x, uint n_blocks, inout vec4 y,
+                  inout vec4 y2)
+{
+#ifdef WITH_Q2
+    if (format == 0u) q2_tile_dot_two(w, w2, x, n_blocks, y, y2);
+#endif
+#ifdef WITH_Q3
+    if (format == 1u) q3_tile_dot_two(w, w2, x, n_blocks, y, y2);
+#endif
+#ifdef WITH_Q4
+    if (format == 2u) q4_tile_dot_two(w, w2, x, n_blocks, y, y2);
+#endif
+#ifdef WITH_Q5
+    if (format == 3u) q5_tile_dot_two(w, w2, x, n_blocks, y, y2);
+#endif
+#ifdef WITH_Q6
+    if (format == 4u) q6_tile_dot_two(w, w2, x, n_blocks, y, y2);
+#endif
+#ifdef WITH_Q8
+    if (format == 5u) q8_tile_dot_two(w, w2, x, n_blocks, y, y2);
 #endif
 }

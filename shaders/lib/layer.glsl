@@ -1,6 +1,6 @@
 // What the phases of layer.comp stand on: the layers' shape as specialisation constants, its buffers,
 // the sharing of work, activation records.
-layout(local_size_x = 8) in;
+layout(local_size_x_id = 20) in;
 layout(constant_id = 0) const uint PHASES = LAYER_ALL;
 layout(constant_id = 1) const uint NT = 1;
 layout(constant_id = 2) const uint HEAD_DIM = 64;
@@ -21,12 +21,16 @@ layout(constant_id = 16) const uint O_FORMAT = 0;
 layout(constant_id = 17) const uint GATE_FORMAT = 0;
 layout(constant_id = 18) const uint UP_FORMAT = 0;
 layout(constant_id = 19) const uint DOWN_FORMAT = 0;
+layout(constant_id = 20) const uint LANES = 8;
+#ifdef LOAD_IMAGE
+layout(constant_id = 21) const bool BROADCAST = false;
+#endif
 
-READ_BUFFER(0, weights)
+STREAM_BUFFER(0, weights)
 READ_BUFFER(1, x)
-READ_BUFFER(2, acts)
+STREAM_BUFFER(2, acts)
 READ_BUFFER(3, q)
-READ_BUFFER(4, kv)
+STREAM_BUFFER(4, kv)
 READ_BUFFER(5, attended)
 READ_BUFFER(6, hidden)
 READ_BUFFER(7, pages)
@@ -34,12 +38,13 @@ READ_BUFFER(8, table)
 READ_BUFFER(9, tiles)
 READ_BUFFER(10, angles)
 READ_BUFFER(11, layers)
-layout(set = 0, binding = 12, std430) writeonly buffer out_x_block { vec4 out_x[]; };
-layout(set = 0, binding = 13, std430) writeonly buffer out_acts_block { uvec4 out_acts[]; };
-layout(set = 0, binding = 15, std430) writeonly buffer out_q_block { vec4 out_q[]; };
-layout(set = 0, binding = 16, std430) writeonly buffer out_attended_block { vec4 out_attended[]; };
-layout(set = 0, binding = 17, std430) writeonly buffer out_hidden_block { vec4 out_hidden[]; };
-#define MEETING 18
+READ_BUFFER(12, gains) // the same memory as weights
+layout(set = 0, binding = 13, std430) writeonly buffer out_x_block { vec4 out_x[]; };
+layout(set = 0, binding = 14, std430) writeonly buffer out_acts_block { uvec4 out_acts[]; };
+layout(set = 0, binding = 16, std430) writeonly buffer out_q_block { vec4 out_q[]; };
+layout(set = 0, binding = 17, std430) writeonly buffer out_attended_block { vec4 out_attended[]; };
+layout(set = 0, binding = 18, std430) writeonly buffer out_hidden_block { vec4 out_hidden[]; };
+#define MEETING 19
 layout(push_constant) uniform push_block { push_layer p; };
 
 #define BLOCKS(n) (((n) + BLOCK_COLS - 1u) / BLOCK_COLS)
@@ -63,10 +68,11 @@ uvec4 at0, at1, at2; // the layer's entry in the table
 #define AT_QKV_2 at2.x
 #define KV_UNIT at2.y
 
-uint lane = gl_LocalInvocationID.x, group = gl_WorkGroupID.x, n_groups = gl_NumWorkGroups.x;
+uint group = gl_WorkGroupID.x, n_groups = gl_NumWorkGroups.x;
 
 #define out_i9 out_acts
 #define out_i10 out_acts
+#include "lib/lanes.glsl"
 #include "lib/bytes.glsl"
 #include "lib/records.glsl"
 #include "lib/formats.glsl"
@@ -87,12 +93,30 @@ void keep(vec4 v[8], uint token, uint block, uint forms)
     if ((forms & I10) != 0u) write_i10(records(I10) + at, v);
 }
 
-// y of this workgroup's records.
-void rows(uint format, uint at, uint tile, uint n_blocks, out vec4 y[NT])
+// Tiles of a workgroup's turn. AT_ONCE: of a lane, two for one token of 16 lanes (lib/tile.glsl tells
+// why). Each reads on where that of the turn before ended: a share is cut into parts.
+const uint AT_ONCE = NT == 1u && LANES == 16u ? 2u : 1u, Y_ROWS = AT_ONCE * NT;
+const uint HALVES = LANES / TILE_LANES;
+
+// A lane's first texel of a tile.
+uint tile_texel(uint format, uint at, uint tile, uint n_blocks)
 {
-    [[unroll]] for (uint t = 0u; t < NT; t++) y[t] = vec4(0.0);
-    tile_dot(format, at + tile * n_blocks * FORMAT_TEXELS[format] + lane, records(form(format)),
-             4u * MOST_BLOCKS, n_blocks, lane, y);
+    return at + tile * n_blocks * FORMAT_TEXELS[format] + lane % TILE_LANES;
+}
+
+// y of this workgroup's records, of the tile at texel w; of the one at w2 too where `two`.
+void rows(uint format, uint w, uint w2, bool two, uint n_blocks, out vec4 y[Y_ROWS])
+{
+    uint x = records(form(format));
+    [[unroll]] for (uint k = 0u; k < Y_ROWS; k++) y[k] = vec4(0.0);
+    if (two) {
+        tile_dot_two(format, w, w2, x, n_blocks, y[0], y[Y_ROWS - 1u]);
+        return;
+    }
+    vec4 of[NT];
+    [[unroll]] for (uint t = 0u; t < NT; t++) of[t] = vec4(0.0);
+    tile_dot(format, w, x, 4u * MOST_BLOCKS, n_blocks, of);
+    [[unroll]] for (uint t = 0u; t < NT; t++) y[t] = of[t];
 }
 
 uint share(uint n, uint g) { return n * g / n_groups; }
@@ -103,6 +127,16 @@ uint share(uint n, uint g) { return n * g / n_groups; }
     const uint i##_end = share(n, group + 1u);                                                     \
     if (i < i##_end) do
 #define SHARE_END(i) while (++i < i##_end)
+// This workgroup's tiles of n in so many parts: the lane's part-th of a turn is tile + part * HALVES * step,
+// if below tile_end.
+#define MY_TILES(n, parts)                                                                         \
+    uint tile = share(n, group);                                                                   \
+    const uint tile_end = share(n, group + 1u), step = (tile_end - tile + (parts)-1u) / (parts); \
+    const uint stop = tile + step;                                                                 \
+    tile += lane / TILE_LANES * step;                                                              \
+    uint turn = stop - step;                                                                       \
+    if (turn < stop) do
+#define TILES_END while (tile++, ++turn < stop)
 #define EACH_TOKEN(t)                                                                              \
     uint t = 0u;                                                                                   \
     do
@@ -110,17 +144,17 @@ uint share(uint n, uint g) { return n * g / n_groups; }
 #define MY_BLOCKS(b, n)                                                                            \
     uint b = lane;                                                                                 \
     do if (b < n)
-#define BLOCKS_END(b, n) while ((b += 8u) < n)
+#define BLOCKS_END(b, n) while ((b += LANES) < n)
 
 float inverse_rms(uint row) // in norm.comp's order
 {
     float sum = 0.0, all = 0.0;
-    uint b = 0u;
-    do { // 32 columns a turn
-        vec4 v = LOADF4(x, row + 8u * b + lane);
+    uint i = lane;
+    do {
+        vec4 v = i < 8u * EMBD_BLOCKS ? LOADF4(x, row + i) : vec4(0.0);
         sum += dot(v, v);
-    } while (++b < EMBD_BLOCKS);
-    [[unroll]] for (uint i = 0u; i < 8u; i++) all += subgroupShuffle(sum, i);
+    } while ((i += LANES) < 8u * EMBD_BLOCKS);
+    [[unroll]] for (uint c = 0u; c < LANES; c++) all += from_lane(sum, c);
     return inversesqrt(all / float(N_EMBD) + p.eps);
 }
 
@@ -132,7 +166,7 @@ void norm(uint gain, uint forms)
         MY_BLOCKS(b, EMBD_BLOCKS) {
             vec4 v[8];
             [[unroll]] for (uint i = 0u; i < 8u; i++)
-                v[i] = LOADF4(x, row + 8u * b + i) * (k * LOADF4(weights, gain + 8u * b + i));
+                v[i] = LOADF4(x, row + 8u * b + i) * (k * LOADF4(gains, gain + 8u * b + i));
             keep(v, t, b, forms);
         }
         BLOCKS_END(b, EMBD_BLOCKS);

@@ -17,7 +17,7 @@ void meet(uint n)
     do {
         [[unroll]] for (uint k = 0u; k < 16u; k++)
             if (lane == 0u && seen < target) seen = atomicAdd(come, 0u);
-        seen = subgroupShuffle(seen, 0u);
+        seen = from_lane(seen, 0u);
         again = seen < target && looks > 0u;
         looks -= uint(again);
     } while (again);

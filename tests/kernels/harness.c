@@ -13,7 +13,7 @@ static const struct {
     {"texel", {0}},
     {"ssbo", {.force_ssbo = true}},
     {"no_subgroup", {.no_subgroup = true}},
-    {"staging", {.force_staging = true}},
+    {"staging", {.force_staging = true, .no_images = true}},
 };
 
 static void on_device(uint32_t device, const char *path, const struct gpu_limits *limits,
