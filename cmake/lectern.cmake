@@ -46,6 +46,22 @@ function(lectern_test name)
     set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT})
 endfunction()
 
+# The same test with lavapipe's vectors of the width that Lectern would not ask for here.
+function(lectern_test_other_width name)
+    set(folder ${CMAKE_CURRENT_BINARY_DIR}/${name}_other_width.run)
+    set(width 512)
+    if(EXISTS /proc/cpuinfo)
+        file(STRINGS /proc/cpuinfo avx512 REGEX avx512vl LIMIT_COUNT 1)
+        if(avx512)
+            set(width 256)
+        endif()
+    endif()
+    file(MAKE_DIRECTORY ${folder})
+    add_test(NAME ${name}_other_width COMMAND ${name} WORKING_DIRECTORY ${folder})
+    set_tests_properties(${name}_other_width PROPERTIES TIMEOUT 600 ENVIRONMENT
+        "LP_NATIVE_VECTOR_WIDTH=${width};MESA_SHADER_CACHE_DIR=${folder}/mesa")
+endfunction()
+
 # lectern_embed(TARGET SYMBOL FILE): the file's bytes as
 #   extern const unsigned char SYMBOL[]; extern const size_t SYMBOL_size;
 # followed by one zero byte that SYMBOL_size does not count, so that text is a C string.

@@ -1,6 +1,6 @@
-// Every kernel once: X(name, buffers read, buffers written, push struct, streams), streams having a bit
-// 1 << binding for each STREAM_BUFFER. The lists yield the enum, the SPIR-V symbols and the size check
-// of the push struct; each has its ways to read (shaders/lib/load.glsl).
+// Every kernel once: X(name, buffers read, buffers written, push struct, streams), streams having a
+// bit 1 << binding for each STREAM_BUFFER. The lists yield the enum, the SPIR-V symbols and the
+// size check of the push struct; each has its ways to read (shaders/lib/load.glsl).
 #ifndef LECTERN_KERNELS_LIST_H
 #define LECTERN_KERNELS_LIST_H
 

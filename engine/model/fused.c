@@ -132,20 +132,32 @@ static uint32_t groups(const struct forward *f)
     return f->fused.alone ? 1 : f->fused.n_groups;
 }
 
+// Turns over n tiles of so many blocks, `products` of them a tile, by one of g workgroups. One
+// token takes two blocks a turn with 8 lanes, and two products at once with 16
+// (shaders/lib/tile.glsl).
+static uint64_t tile_turns(const struct forward *f, uint32_t n_tokens, uint64_t n,
+                           uint32_t products, uint64_t n_blocks)
+{
+    uint32_t halves = f->kernels.lanes / TILE_LANES;
+    uint32_t at_once = halves * (n_tokens == 1 && halves == 2 ? 2 : 1);
+    uint64_t turns = n_tokens == 1 && halves == 1 ? size_div_up(n_blocks, 2) : n_blocks;
+    return size_div_up(size_div_up(n, groups(f)) * products, at_once) * (turns + 3);
+}
+
 // Turns of loops that an invocation makes at most: of the largest phase, and of all together.
 static void turns(const struct forward *f, uint32_t n_tokens, uint64_t *largest, uint64_t *all)
 {
     const struct kernel_layer *k = &f->fused.k;
     uint64_t embd = blocks(k->n_embd), ff = blocks(k->n_ff), q = blocks(k->n_heads * k->head_dim);
-    uint64_t kv = blocks(k->n_kv_heads * k->head_dim), g = groups(f);
-    uint64_t step = n_tokens == 1 ? 2 : 1, n = n_tokens; // blocks a turn
+    uint64_t kv = blocks(k->n_kv_heads * k->head_dim), n = n_tokens, lanes = f->kernels.lanes;
+    uint64_t items = n * k->n_heads / k->heads * k->slices;
+    uint64_t norm = n * (12 * embd / lanes + 8);
     uint64_t phase[5] = {
-        size_div_up(q + 2 * kv, g) * (embd / step + 3) + n * (12 * embd / 8 + 8),
-        size_div_up(n * k->n_heads / k->heads * k->slices, g) *
-            (size_div_up(f->p.n_ctx / KV_PAGE, k->slices) + 4),
-        size_div_up(embd, g) * (q / step + 3) + n * (q / 8 + 4),
-        size_div_up(ff, g) * 2 * (embd / step + 3) + n * (12 * embd / 8 + 8),
-        size_div_up(embd, g) * (ff / step + 3) + n * (ff / 8 + 4),
+        tile_turns(f, n_tokens, q + 2 * kv, 1, embd) + 2 * (embd + 3) + norm, // in up to 3 runs
+        size_div_up(items, groups(f)) * (size_div_up(f->p.n_ctx / KV_PAGE, k->slices) + 4),
+        tile_turns(f, n_tokens, embd, 1, q) + n * (q / lanes + 4),
+        tile_turns(f, n_tokens, ff, 2, embd) + norm,
+        tile_turns(f, n_tokens, embd, 1, ff) + n * (ff / lanes + 4),
     };
     *largest = *all = 0;
     for (uint32_t i = 0; i < 5; i++) {

@@ -71,9 +71,9 @@ struct gpu { // fields are read-only outside engine/vk
     VkPipelineCache cache;
     VkPhysicalDeviceMemoryProperties memory;
     struct gpu_caps caps;
-    bool texel;  // kernels read through texel buffers
-    bool images; // some of them through storage texel buffers, on software devices
-    bool broadcast;      // which do so by broadcasts (shaders/lib/lanes.glsl)
+    bool texel;     // kernels read through texel buffers
+    bool images;    // some of them through storage texel buffers, on software devices
+    bool broadcast; // which do so by broadcasts (shaders/lib/lanes.glsl)
     bool force_staging, subgroups, no_timestamps, no_fused;
     bool split;          // kernels may be those that suit GPUs
     bool dot, coop;      // kernels may use integer dot products, cooperative matrices
@@ -95,10 +95,12 @@ void gpu_destroy(struct gpu *g);
 bool gpu_texel(const struct gpu_caps *c);
 uint64_t gpu_max_matrix(const struct gpu_caps *c, bool texel);
 
-// software.c. True: lavapipe will compute with 512 bits for the next instance, as this processor can;
-// destroy this one. The process's environment is changed for that, so no other thread may read it.
+// software.c. True: lavapipe will compute with 512 bits for the next instance, as this processor
+// can; destroy this one. The process's environment is changed for that, so no other thread may read
+// it.
 bool gpu_widen(VkInstance instance);
-uint32_t gpu_mesa_version(const char *driver); // its first number, from a driver's name; 0: not Mesa
+uint32_t
+gpu_mesa_version(const char *driver); // its first number, from a driver's name; 0: not Mesa
 
 // features.c: what is probed of a device, which of it a struct gpu with caps uses, vkCreateDevice
 // with that asked for (info without features).
@@ -177,7 +179,7 @@ struct gpu_pipeline_params {
     const unsigned char *spirv;
     size_t spirv_bytes;
     uint32_t n_reads, n_writes, push_bytes;
-    uint32_t images;      // bit 1 << binding: what it reads is a storage texel buffer; with gpu.images
+    uint32_t images; // bit 1 << binding: what it reads is a storage texel buffer; with gpu.images
     const uint32_t *spec; // specialisation constants 0..n_spec-1 (4 bytes each)
     uint32_t n_spec;
     uint32_t subgroup_size; // full subgroups of this size where caps.size_control; 0: any

@@ -1,6 +1,6 @@
 // Mesa's lavapipe, the software device: how wide its vectors are. It takes 256 bits of an AVX-512
-// processor unless LP_NATIVE_VECTOR_WIDTH says otherwise when its library starts, which reads it anew
-// for an instance made after the last one was destroyed.
+// processor unless LP_NATIVE_VECTOR_WIDTH says otherwise when its library starts, which reads it
+// anew for an instance made after the last one was destroyed.
 #include "base/file.h"
 #include "engine/vk/gpu.h"
 
