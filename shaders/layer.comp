@@ -48,8 +48,7 @@ void qkv_run(uint format, uint at, uint n_tiles, uint first_tile)
     MY_TILES(n_tiles, AT_ONCE * HALVES) {
         vec4 y[Y_ROWS];
         rows(format, tile_texel(format, at, tile, EMBD_BLOCKS),
-             tile_texel(format, at, tile + HALVES * step, EMBD_BLOCKS), AT_ONCE == 2u, EMBD_BLOCKS,
-             y);
+             tile_texel(format, at, tile + HALVES * step, EMBD_BLOCKS), EMBD_BLOCKS, y);
         [[unroll]] for (uint k = 0u; k < Y_ROWS; k++) {
             uint of = tile + k / NT * HALVES * step;
             if (k % NT < p.n_tokens && of < tile_end)
@@ -82,7 +81,7 @@ void add_rows(uint format, uint at, uint n_blocks)
     MY_TILES(EMBD_BLOCKS, AT_ONCE * HALVES) {
         vec4 y[Y_ROWS];
         rows(format, tile_texel(format, at, tile, n_blocks),
-             tile_texel(format, at, tile + HALVES * step, n_blocks), AT_ONCE == 2u, n_blocks, y);
+             tile_texel(format, at, tile + HALVES * step, n_blocks), n_blocks, y);
         [[unroll]] for (uint k = 0u; k < Y_ROWS; k++) {
             uint of = tile + k / NT * HALVES * step;
             uint i = TILE_LANES * ((p.first + k % NT) * EMBD_BLOCKS + of) + lane % TILE_LANES;
@@ -120,12 +119,11 @@ void phase_gate_up()
         uint w = tile_texel(GATE_FORMAT, AT_GATE, tile, EMBD_BLOCKS);
         uint w2 = tile_texel(UP_FORMAT, AT_UP, tile, EMBD_BLOCKS);
         vec4 gate[Y_ROWS], up[Y_ROWS];
-        const bool two = AT_ONCE == 2u && UP_FORMAT == GATE_FORMAT;
-        rows(GATE_FORMAT, w, w2, two, EMBD_BLOCKS, gate);
-        if (two)
+        rows(GATE_FORMAT, w, w2, EMBD_BLOCKS, gate);
+        if (AT_ONCE == 2u && UP_FORMAT == GATE_FORMAT)
             up[0] = gate[Y_ROWS - 1u];
         else
-            rows(UP_FORMAT, w2, w, false, EMBD_BLOCKS, up);
+            rows(UP_FORMAT, w2, w2, EMBD_BLOCKS, up);
         [[unroll]] for (uint t = 0u; t < NT; t++)
             if (t < p.n_tokens && tile < tile_end)
                 out_hidden[TILE_LANES * (t * FF_BLOCKS + tile) + lane % TILE_LANES] =

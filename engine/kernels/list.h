@@ -85,7 +85,16 @@ enum { KERNELS_HAVE_COOP = 0 };
     X(layer_q5_q6, 13, 7, push_layer, 21)                                                          \
     X(layer_q6_q8, 13, 7, push_layer, 21)                                                          \
     X(layer_q2_q3_q4_q5, 13, 7, push_layer, 21)                                                    \
-    X(layer_q4_q5_q6_q8, 13, 7, push_layer, 21)
+    X(layer_q4_q5_q6_q8, 13, 7, push_layer, 21)                                                    \
+    X(layer_two_q4, 13, 7, push_layer, 21)                                                         \
+    X(layer_two_q6, 13, 7, push_layer, 21)                                                         \
+    X(layer_two_q8, 13, 7, push_layer, 21)                                                         \
+    X(layer_two_q4_q5, 13, 7, push_layer, 21)                                                      \
+    X(layer_two_q4_q6, 13, 7, push_layer, 21)                                                      \
+    X(layer_two_q5_q6, 13, 7, push_layer, 21)                                                      \
+    X(layer_two_q6_q8, 13, 7, push_layer, 21)                                                      \
+    X(layer_two_q2_q3_q4_q5, 13, 7, push_layer, 21)                                                \
+    X(layer_two_q4_q5_q6_q8, 13, 7, push_layer, 21)
 
 #define EVERY_KERNEL(X) KERNEL_LIST(X) STREAM_KERNEL_LIST(X) SOFTWARE_KERNEL_LIST(X)
 

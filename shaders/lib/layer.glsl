@@ -93,10 +93,15 @@ void keep(vec4 v[8], uint token, uint block, uint forms)
     if ((forms & I10) != 0u) write_i10(records(I10) + at, v);
 }
 
-// Tiles of a workgroup's turn. AT_ONCE: of a lane, two for one token of 16 lanes (lib/tile.glsl tells
-// why). Each reads on where that of the turn before ended: a share is cut into parts.
-const uint AT_ONCE = NT == 1u && LANES == 16u ? 2u : 1u, Y_ROWS = AT_ONCE * NT;
-const uint HALVES = LANES / TILE_LANES;
+// Tiles of a workgroup's turn. AT_ONCE: of a lane, two in modules with TWO, which are for one token of
+// 16 lanes (lib/tile.glsl tells why). Each reads on where that of the turn before ended: a share is
+// cut into parts.
+#ifdef TWO
+const uint AT_ONCE = 2u;
+#else
+const uint AT_ONCE = 1u;
+#endif
+const uint HALVES = LANES / TILE_LANES, Y_ROWS = AT_ONCE * NT;
 
 // A lane's first texel of a tile.
 uint tile_texel(uint format, uint at, uint tile, uint n_blocks)
@@ -104,19 +109,16 @@ uint tile_texel(uint format, uint at, uint tile, uint n_blocks)
     return at + tile * n_blocks * FORMAT_TEXELS[format] + lane % TILE_LANES;
 }
 
-// y of this workgroup's records, of the tile at texel w; of the one at w2 too where `two`.
-void rows(uint format, uint w, uint w2, bool two, uint n_blocks, out vec4 y[Y_ROWS])
+// y of this workgroup's records, of the tile at texel w; AT_ONCE 2: and of the one at w2.
+void rows(uint format, uint w, uint w2, uint n_blocks, out vec4 y[Y_ROWS])
 {
     uint x = records(form(format));
     [[unroll]] for (uint k = 0u; k < Y_ROWS; k++) y[k] = vec4(0.0);
-    if (two) {
-        tile_dot_two(format, w, w2, x, n_blocks, y[0], y[Y_ROWS - 1u]);
-        return;
-    }
-    vec4 of[NT];
-    [[unroll]] for (uint t = 0u; t < NT; t++) of[t] = vec4(0.0);
-    tile_dot(format, w, x, 4u * MOST_BLOCKS, n_blocks, of);
-    [[unroll]] for (uint t = 0u; t < NT; t++) y[t] = of[t];
+#ifdef TWO
+    tile_dot_two(format, w, w2, x, n_blocks, y[0], y[Y_ROWS - 1u]);
+#else
+    tile_dot(format, w, x, 4u * MOST_BLOCKS, n_blocks, y);
+#endif
 }
 
 uint share(uint n, uint g) { return n * g / n_groups; }
