@@ -98,10 +98,12 @@ void keep(vec4 v[8], uint token, uint block, uint forms)
 // cut into parts.
 #ifdef TWO
 const uint AT_ONCE = 2u;
+#define Y_ROWS 2u
 #else
 const uint AT_ONCE = 1u;
+#define Y_ROWS NT // as tile_dot has it: of an array whose length is said otherwise one element arrives
 #endif
-const uint HALVES = LANES / TILE_LANES, Y_ROWS = AT_ONCE * NT;
+const uint HALVES = LANES / TILE_LANES;
 
 // A lane's first texel of a tile.
 uint tile_texel(uint format, uint at, uint tile, uint n_blocks)
