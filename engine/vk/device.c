@@ -108,6 +108,9 @@ static bool create_instance(bool validate, VkInstance *out, struct err *e)
     if (!make_instance(validate, out, e)) return false;
     if (!gpu_widen(*out)) return true;
     vkDestroyInstance(*out, NULL);
+    if (!make_instance(validate, out, e)) return false;
+    if (gpu_widened(*out)) return true;
+    vkDestroyInstance(*out, NULL);
     return make_instance(validate, out, e);
 }
 

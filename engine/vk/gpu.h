@@ -96,9 +96,12 @@ bool gpu_texel(const struct gpu_caps *c);
 uint64_t gpu_max_matrix(const struct gpu_caps *c, bool texel);
 
 // software.c. True: lavapipe will compute with 512 bits for the next instance, as this processor
-// can; destroy this one. The process's environment is changed for that, so no other thread may read
-// it.
+// can; destroy this one and ask gpu_widened of the next. The process's environment is changed for
+// that, so no other thread may read it.
 bool gpu_widen(VkInstance instance);
+// False: it went on with 256 bits, as a driver does that something else holds, and must not keep
+// what it compiles where that of 512 bits lies; instances made from now on keep nothing.
+bool gpu_widened(VkInstance instance);
 uint32_t
 gpu_mesa_version(const char *driver); // its first number, from a driver's name; 0: not Mesa
 

@@ -26,9 +26,10 @@ uint32_t gpu_mesa_version(const char *driver)
     return mesa ? (uint32_t)strtoul(mesa + 5, NULL, 10) : 0;
 }
 
-// Its exchanges between 16 lanes were measured on 22.3.6 and 25.0.7; versions between them may make
-// loops of both kinds (shaders/lib/lanes.glsl).
-static bool widens(VkPhysicalDevice d)
+// Lanes of lavapipe's subgroups, where its exchanges between 16 of them were measured, on 22.3.6
+// and 25.0.7: versions between them may make loops of both kinds (shaders/lib/lanes.glsl). 0:
+// another device.
+static uint32_t lanes(VkPhysicalDevice d)
 {
     VkPhysicalDeviceDriverProperties driver = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
@@ -38,11 +39,28 @@ static bool widens(VkPhysicalDevice d)
                                      .pNext = &sub};
     VkPhysicalDeviceProperties base;
     vkGetPhysicalDeviceProperties(d, &base);
-    if (base.apiVersion < VK_API_VERSION_1_2) return false;
+    if (base.apiVersion < VK_API_VERSION_1_2) return 0;
     vkGetPhysicalDeviceProperties2(d, &p);
     uint32_t mesa = gpu_mesa_version(driver.driverInfo);
-    return driver.driverID == VK_DRIVER_ID_MESA_LLVMPIPE && sub.subgroupSize == 8 &&
-           (mesa == 22 || mesa >= 25);
+    bool known = driver.driverID == VK_DRIVER_ID_MESA_LLVMPIPE && (mesa == 22 || mesa >= 25);
+    return known ? sub.subgroupSize : 0;
+}
+
+// The instance has a lavapipe with so many lanes, and none but software devices: a GPU's driver
+// takes long to start twice.
+static bool has_lanes(VkInstance instance, uint32_t n_lanes)
+{
+    VkPhysicalDevice devices[16];
+    VkPhysicalDeviceProperties p;
+    uint32_t n = 16;
+    bool any = false;
+    VkResult r = vkEnumeratePhysicalDevices(instance, &n, devices);
+    for (uint32_t i = 0; (r == VK_SUCCESS || r == VK_INCOMPLETE) && i < n; i++) {
+        vkGetPhysicalDeviceProperties(devices[i], &p);
+        if (p.deviceType != VK_PHYSICAL_DEVICE_TYPE_CPU) return false;
+        any |= lanes(devices[i]) == n_lanes;
+    }
+    return any;
 }
 
 // Mesa keeps compiled kernels by their source, whatever the width: those of another would be taken
@@ -61,12 +79,13 @@ static bool own_cache(void)
 
 bool gpu_widen(VkInstance instance)
 {
-    VkPhysicalDevice devices[16];
-    uint32_t n = 16;
-    bool any = false;
-    if (getenv(WIDTH) || !has_avx512()) return false;
-    VkResult r = vkEnumeratePhysicalDevices(instance, &n, devices);
-    for (uint32_t i = 0; (r == VK_SUCCESS || r == VK_INCOMPLETE) && i < n; i++)
-        any |= widens(devices[i]);
-    return any && own_cache() && !setenv(WIDTH, "512", 1);
+    if (getenv(WIDTH) || !has_avx512() || !has_lanes(instance, 8)) return false;
+    return own_cache() && !setenv(WIDTH, "512", 1);
+}
+
+bool gpu_widened(VkInstance instance)
+{
+    if (has_lanes(instance, 16)) return true;
+    setenv("MESA_SHADER_CACHE_DISABLE", "true", 1);
+    return false;
 }
