@@ -353,6 +353,9 @@ bool kernels_layer(struct kernels *k, const struct kernel_layer *spec,
                1u << spec->down_format;
     enum kernel id = layer_module(formats);
     assert(id != N_KERNELS);
+    _Static_assert(KERNEL_layer_two_q4 - KERNEL_layer_q4 ==
+                       KERNEL_layer_two_q4_q5_q6_q8 - KERNEL_layer_q4_q5_q6_q8,
+                   "modules for two tiles in the same order");
     if (k->lanes == 16 && spec->nt == 1) id += KERNEL_layer_two_q4 - KERNEL_layer_q4;
     _Static_assert(sizeof *spec == sizeof words, "one word a constant");
     struct kernel_layer all = *spec;

@@ -105,6 +105,7 @@ static bool make_instance(bool validate, VkInstance *out, struct err *e)
 
 static bool create_instance(bool validate, VkInstance *out, struct err *e)
 {
+    gpu_keep_width_apart();
     if (!make_instance(validate, out, e)) return false;
     if (!gpu_widen(*out)) return true;
     vkDestroyInstance(*out, NULL);

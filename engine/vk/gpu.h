@@ -95,15 +95,19 @@ void gpu_destroy(struct gpu *g);
 bool gpu_texel(const struct gpu_caps *c);
 uint64_t gpu_max_matrix(const struct gpu_caps *c, bool texel);
 
-// software.c. True: lavapipe will compute with 512 bits for the next instance, as this processor
+// software.c. Mesa keeps compiled kernels by their source, whatever the width of vectors: those of
+// another would be taken for these. Where LP_NATIVE_VECTOR_WIDTH is set, they get a folder of their
+// own. To be called before an instance is made.
+void gpu_keep_width_apart(void);
+// True: lavapipe will compute with 512 bits for the next instance, as this processor
 // can; destroy this one and ask gpu_widened of the next. The process's environment is changed for
 // that, so no other thread may read it.
 bool gpu_widen(VkInstance instance);
 // False: it went on with 256 bits, as a driver does that something else holds, and must not keep
 // what it compiles where that of 512 bits lies; instances made from now on keep nothing.
 bool gpu_widened(VkInstance instance);
-uint32_t
-gpu_mesa_version(const char *driver); // its first number, from a driver's name; 0: not Mesa
+// Its first number, from gpu_caps.driver; 0: not Mesa.
+uint32_t gpu_mesa_version(const char *driver);
 
 // features.c: what is probed of a device, which of it a struct gpu with caps uses, vkCreateDevice
 // with that asked for (info without features).

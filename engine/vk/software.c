@@ -63,24 +63,32 @@ static bool has_lanes(VkInstance instance, uint32_t n_lanes)
     return any;
 }
 
-// Mesa keeps compiled kernels by their source, whatever the width: those of another would be taken
-// for these. A folder of their own, or none kept.
-static bool own_cache(void)
+// A folder of their own for kernels of this width, or none are kept.
+static bool own_cache(uint32_t width)
 {
-    char dir[4096], all[4096];
+    char name[32], dir[4096], all[4096];
     struct err ignored;
     const char *set = getenv(CACHE);
+    (void)snprintf(name, sizeof name, "/mesa-%u", width);
+    if (set && strlen(set) > strlen(name) && !strcmp(set + strlen(set) - strlen(name), name))
+        return true; // it is ours
     bool ok = set ? file_path(all, sizeof all, &ignored, "%s", set)
                   : file_cache_dir(all, sizeof all, &ignored);
-    ok = ok && file_path(dir, sizeof dir, &ignored, "%s/mesa-512", all) &&
-         file_mkdirs(dir, &ignored);
+    ok =
+        ok && file_path(dir, sizeof dir, &ignored, "%s%s", all, name) && file_mkdirs(dir, &ignored);
     return !(ok ? setenv(CACHE, dir, 1) : setenv("MESA_SHADER_CACHE_DISABLE", "true", 1));
+}
+
+void gpu_keep_width_apart(void)
+{
+    const char *width = getenv(WIDTH);
+    if (width) (void)own_cache((uint32_t)strtoul(width, NULL, 10));
 }
 
 bool gpu_widen(VkInstance instance)
 {
     if (getenv(WIDTH) || !has_avx512() || !has_lanes(instance, 8)) return false;
-    return own_cache() && !setenv(WIDTH, "512", 1);
+    return own_cache(512) && !setenv(WIDTH, "512", 1);
 }
 
 bool gpu_widened(VkInstance instance)

@@ -57,9 +57,12 @@ static void test_version(void **state)
 static void test_users_width(void **state)
 {
     (void)state;
+    char dir[4096];
+    struct err e;
     setenv("LP_NATIVE_VECTOR_WIDTH", "256", 1);
     assert_int_equal(lanes(false), 8);
-    assert_null(getenv("MESA_SHADER_CACHE_DIR"));
+    assert_true(file_path(dir, sizeof dir, &e, "%s/lectern/mesa-256", here));
+    assert_string_equal(getenv("MESA_SHADER_CACHE_DIR"), dir);
 }
 
 static void test_widened(void **state)
