@@ -12,6 +12,10 @@ enum {
     MAX_HEADS = 4,      // query heads of an attention item: their keys' sums stay in registers
     MAX_TURNS = 60000,  // of loops in an invocation: Mesa 22.3 ends it at 65,535 in all
     PROBE_SPINS = 4000, // looks at a meeting, about 2 ms there
+    // Passes between tries, at first and at most: three tries of 2 ms in 16 passes of 10 ms and
+    // more are 4 %, soon nothing.
+    FIRST_PAUSE = 16,
+    LAST_PAUSE = 1024,
     // Turns of a dispatch's loops beside looking, where it takes several layers: the other half is
     // for looking, 15 ms there.
     WORK_TURNS = MAX_TURNS / 2,
@@ -272,10 +276,54 @@ static uint32_t *meeting(const struct forward *f) // who came; whether a meeting
     return f->scratch[SCRATCH_MEETING].map;
 }
 
+// Whether that many workgroups meet, in three tries: other work may keep one away for a while.
+static bool probe(struct forward *f, struct err *e)
+{
+    struct push_layer push = {.spins = PROBE_SPINS};
+    const struct gpu_pipeline *p;
+    bool met = false;
+    if (!kernels_meet(&f->kernels, &p, e)) return false;
+    for (int i = 0; i < 3 && !met; i++) {
+        memset(meeting(f), 0, 16);
+        if (!gpu_begin(f->gpu, &f->cmd, e)) return false;
+        gpu_dispatch(f->gpu, &f->cmd, p, f->fused.meet_set, &push,
+                     (uint32_t[]){f->fused.n_groups, 1, 1});
+        gpu_barrier(f->gpu, &f->cmd);
+        if (!gpu_end(f->gpu, &f->cmd, e) || !gpu_submit(f->gpu, &f->cmd, e)) return false;
+        met = !meeting(f)[1];
+    }
+    memset(&f->recorded, 0, sizeof f->recorded);
+    f->fused.meets = met;
+    f->fused.failures = 0;
+    return true;
+}
+
+bool fused_probe(struct forward *f, struct err *e)
+{
+    struct fused *u = &f->fused;
+    const struct gpu_buf *bufs[] = {&f->scratch[SCRATCH_MEETING]};
+    const struct gpu_pipeline *p;
+    if (!u->n_groups || layer_bytes(&f->weights->layers[0]) > MAX_MEETING_BYTES) return true;
+    u->pause = FIRST_PAUSE;
+    return kernels_meet(&f->kernels, &p, e) &&
+           gpu_set_make(f->gpu, &u->sets, p, bufs, &u->meet_set, e) && probe(f, e);
+}
+
+static void probe_again(struct forward *f)
+{
+    struct fused *u = &f->fused;
+    struct err ignored; // a lost device is told by the pass
+    if (u->meets || !u->meet_set || ++u->since < u->pause) return;
+    u->since = 0;
+    u->pause = (uint32_t)size_min(2 * u->pause, LAST_PAUSE);
+    (void)probe(f, &ignored);
+}
+
 void fused_begin(struct forward *f, uint32_t n_tokens)
 {
     struct fused *u = &f->fused;
     if (!u->n_groups || n_tokens > FUSED_MAX_TOKENS) return;
+    probe_again(f);
     memcpy(u->x, forward_input(f), (size_t)n_tokens * forward_stride(f) * sizeof *u->x);
     meeting(f)[1] = 0;
 }
@@ -300,31 +348,6 @@ bool fused_again(struct forward *f, uint32_t n_tokens)
     u->alone = true;
     u->meets = ++u->failures < FUSED_MAX_FAILURES;
     memcpy(forward_input(f), u->x, (size_t)n_tokens * forward_stride(f) * sizeof *u->x);
-    return true;
-}
-
-// Whether that many workgroups meet, in three tries: other work may keep one away for a while.
-bool fused_probe(struct forward *f, struct err *e)
-{
-    struct push_layer push = {.spins = PROBE_SPINS};
-    const struct gpu_buf *bufs[] = {&f->scratch[SCRATCH_MEETING]};
-    const struct gpu_pipeline *p;
-    VkDescriptorSet set;
-    bool met = false;
-    if (!f->fused.n_groups || layer_bytes(&f->weights->layers[0]) > MAX_MEETING_BYTES) return true;
-    if (!kernels_meet(&f->kernels, &p, e) ||
-        !gpu_set_make(f->gpu, &f->fused.sets, p, bufs, &set, e))
-        return false;
-    for (int i = 0; i < 3 && !met; i++) {
-        memset(meeting(f), 0, 16);
-        if (!gpu_begin(f->gpu, &f->cmd, e)) return false;
-        gpu_dispatch(f->gpu, &f->cmd, p, set, &push, (uint32_t[]){f->fused.n_groups, 1, 1});
-        gpu_barrier(f->gpu, &f->cmd);
-        if (!gpu_end(f->gpu, &f->cmd, e) || !gpu_submit(f->gpu, &f->cmd, e)) return false;
-        met = !meeting(f)[1];
-    }
-    memset(&f->recorded, 0, sizeof f->recorded);
-    f->fused.meets = met;
     return true;
 }
 

@@ -183,6 +183,28 @@ static void test_failed_meeting(void **state)
     if (n_groups < 2) skip();
 }
 
+// What kept workgroups apart when a model was opened, or for some passes, need not last.
+static void test_meets_again(void **state)
+{
+    (void)state;
+    struct engine *g = open_shape("Q4_0", 3, ENGINE_KV_F16);
+    struct fused *u = &g->stages[0].forward.fused;
+    bool met = u->n_groups > 1 && u->meets;
+    uint32_t pause = u->pause;
+    const int32_t next = 5;
+    struct err e;
+    u->meets = false;
+    for (uint32_t i = 0; met && i < pause; i++) {
+        assert_false(u->meets);
+        if (!engine_run(g, &(struct engine_item){0, &next, 1, LOGITS_NONE}, 1, NULL, &e))
+            fail_msg("%s", e.msg);
+    }
+    if (met) assert_true(u->meets && u->pause == 2 * pause);
+    engine_close(g);
+    remove(path);
+    if (!met) skip();
+}
+
 static uint32_t built(const struct engine *g)
 {
     const struct kernels *k = &g->stages[0].forward.kernels;
@@ -217,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_mixes), cmocka_unit_test(test_built),
                                        cmocka_unit_test(test_cache_apart),
-                                       cmocka_unit_test(test_failed_meeting)};
+                                       cmocka_unit_test(test_failed_meeting),
+                                       cmocka_unit_test(test_meets_again)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
