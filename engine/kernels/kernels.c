@@ -212,7 +212,9 @@ uint32_t kernels_matmul_tokens(const struct kernels *k, uint32_t n_tokens)
 {
     if (n_tokens == 1) return 1;
     if (!k->wide) return 4;
-    return (uint32_t)size_min(size_align(n_tokens, 2), KERNELS_MAX_TOKENS);
+    // Whole fetches of activations (shaders/lib/acts.glsl): with 2 and 6 tokens of 16 lanes
+    // lavapipe keeps the sums in memory, for what would be the others', and is 20 times slower.
+    return (uint32_t)size_min(size_align(n_tokens, k->lanes / 4), KERNELS_MAX_TOKENS);
 }
 
 static bool get(struct kernels *k, enum kernel id, const uint32_t *spec, uint32_t n_spec,
