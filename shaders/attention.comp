@@ -12,7 +12,8 @@
 // A chunk is 32 positions, a page of the cache. Scores: lane l owns positions l, l + LANES, ..., so
 // a key is read by one lane. Values: lane l of 8 owns elements 8l..8l+7 of each 64, and takes each
 // weight from its owner; of 16 lanes each half does so for the positions that it owns, and their
-// sums are joined behind the slice. Lanes hold a query in eighths: 12 queries whole, the same in every lane, do not
+// sums are joined behind the slice. Lanes hold a query in eighths: 12 queries whole, the same in
+// every lane, do not
 // fit a processor's first cache beside keys and values. Loops are unrolled and arrays local, as
 // lavapipe keeps no others in registers.
 #version 450

@@ -170,7 +170,8 @@ void gpu_choose_features(struct gpu *g, const struct gpu_limits *l)
              (g->forced ? l->tier >= 2 && c->int8_dot
                         : gpu && (c->int8_dot_fast || (l->as_gpu && c->int8_dot)));
     g->coop = !l->no_coopmat && !l->no_fp16 && c->coopmat && (g->forced ? l->tier >= 3 : gpu);
-    bool later = gpu_mesa_version(c->driver) >= 23; // than where fetches and broadcasts were slower
+    // Measured on 25.0.7 (shaders/README.md); 22.3.6 makes loops of broadcasts.
+    bool later = gpu_mesa_version(c->driver) >= 23;
     g->images = g->texel && g->subgroups && !gpu && !g->split && !g->dot && !g->coop &&
                 !l->no_images && (c->subgroup_size == 16 || later) && c->subgroup_broadcast &&
                 c->max_images >= GPU_MAX_BINDINGS && c->api_version >= VK_API_VERSION_1_2;

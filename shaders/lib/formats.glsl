@@ -67,48 +67,30 @@ const uint FORMAT_Q4 = 2u; // the one that reads i9 records, others i10
 #endif
 
 #ifdef TWO
+#define OF(q) q##_tile_dot_two(w, w2, x, n_blocks, y, y2)
 void tile_dot_two(uint format, uint w, uint w2, uint x, uint n_blocks, inout vec4 y,
                   inout vec4 y2)
-{
-#ifdef WITH_Q2
-    if (format == 0u) q2_tile_dot_two(w, w2, x, n_blocks, y, y2);
-#endif
-#ifdef WITH_Q3
-    if (format == 1u) q3_tile_dot_two(w, w2, x, n_blocks, y, y2);
-#endif
-#ifdef WITH_Q4
-    if (format == 2u) q4_tile_dot_two(w, w2, x, n_blocks, y, y2);
-#endif
-#ifdef WITH_Q5
-    if (format == 3u) q5_tile_dot_two(w, w2, x, n_blocks, y, y2);
-#endif
-#ifdef WITH_Q6
-    if (format == 4u) q6_tile_dot_two(w, w2, x, n_blocks, y, y2);
-#endif
-#ifdef WITH_Q8
-    if (format == 5u) q8_tile_dot_two(w, w2, x, n_blocks, y, y2);
-#endif
-}
 #else
+#define OF(q) q##_tile_dot(w, x, x_step, n_blocks, y)
 void tile_dot(uint format, uint w, uint x, uint x_step, uint n_blocks, inout vec4 y[NT])
+#endif
 {
 #ifdef WITH_Q2
-    if (format == 0u) q2_tile_dot(w, x, x_step, n_blocks, y);
+    if (format == 0u) OF(q2);
 #endif
 #ifdef WITH_Q3
-    if (format == 1u) q3_tile_dot(w, x, x_step, n_blocks, y);
+    if (format == 1u) OF(q3);
 #endif
 #ifdef WITH_Q4
-    if (format == 2u) q4_tile_dot(w, x, x_step, n_blocks, y);
+    if (format == 2u) OF(q4);
 #endif
 #ifdef WITH_Q5
-    if (format == 3u) q5_tile_dot(w, x, x_step, n_blocks, y);
+    if (format == 3u) OF(q5);
 #endif
 #ifdef WITH_Q6
-    if (format == 4u) q6_tile_dot(w, x, x_step, n_blocks, y);
+    if (format == 4u) OF(q6);
 #endif
 #ifdef WITH_Q8
-    if (format == 5u) q8_tile_dot(w, x, x_step, n_blocks, y);
+    if (format == 5u) OF(q8);
 #endif
 }
-#endif
