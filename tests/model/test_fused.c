@@ -183,23 +183,27 @@ static void test_failed_meeting(void **state)
     if (n_groups < 2) skip();
 }
 
-// What kept workgroups apart when a model was opened, or for some passes, need not last.
+// What kept workgroups apart when a model was opened, or for some passes, need not last: after
+// `pause` passes it is tried again, later each time. A try can fail on a busy machine.
 static void test_meets_again(void **state)
 {
     (void)state;
     struct engine *g = open_shape("Q4_0", 3, ENGINE_KV_F16);
     struct fused *u = &g->stages[0].forward.fused;
     bool met = u->n_groups > 1 && u->meets;
-    uint32_t pause = u->pause;
     const int32_t next = 5;
     struct err e;
     u->meets = false;
-    for (uint32_t i = 0; met && i < pause; i++) {
-        assert_false(u->meets);
-        if (!engine_run(g, &(struct engine_item){0, &next, 1, LOGITS_NONE}, 1, NULL, &e))
-            fail_msg("%s", e.msg);
+    for (int tries = 0; met && !u->meets; tries++) {
+        uint32_t pause = u->pause;
+        assert_true(tries < 5);
+        for (uint32_t i = 0; i < pause; i++) {
+            assert_false(u->meets);
+            if (!engine_run(g, &(struct engine_item){0, &next, 1, LOGITS_NONE}, 1, NULL, &e))
+                fail_msg("%s", e.msg);
+        }
+        assert_int_equal(u->pause, 2 * pause);
     }
-    if (met) assert_true(u->meets && u->pause == 2 * pause);
     engine_close(g);
     remove(path);
     if (!met) skip();
