@@ -54,7 +54,7 @@ void fetch_weights(uint first_tile, uint first_block) // 32 columns of a row at 
         uint tile = first_tile + i / 32u % 2u, block = first_block + i / 64u;
         uvec4 h[4] = uvec4[4](uvec4(0u), uvec4(0u), uvec4(0u), uvec4(0u));
         if (tile < p.n_tiles && block < p.n_blocks)
-            row_f16((tile * p.n_blocks + block) * BLOCK_TEXELS + i % 8u, i / 8u % 4u, h);
+            row_f16(tile * p.n_blocks + block, i % 8u, i / 8u % 4u, h);
         [[unroll]] for (uint k = 0u; k < 4u; k++)
             w_f16[row_of(i) * STRIDE + i / 64u * 4u + k] = h[k];
     }

@@ -31,9 +31,10 @@ layout(push_constant) uniform push_block { push_matmul p; };
 #include "lib/rows.glsl"
 
 shared vec4 partial[NT * gl_WorkGroupSize.x];
+uint id = gl_LocalInvocationID.x;
 
 // The four rows of a lane times NT columns of activations.
-void add_block(uint w, uint x, uint x_step, inout vec4 y[NT])
+void add_block(uint block, uint x, uint x_step, inout vec4 y[NT])
 {
     uvec4 a[NT], b[NT];
     vec4 f[NT]; // scales of the halves, sums
@@ -43,7 +44,7 @@ void add_block(uint w, uint x, uint x_step, inout vec4 y[NT])
         f[t] = LOADF4(acts, x + t * x_step + 2u);
     }
     [[unroll]] for (uint row = 0u; row < 4u; row++) {
-        row_ints r = row_load(w, row);
+        row_ints r = ROW_LOAD(block, id % TILE_LANES, row);
         [[unroll]] for (uint t = 0u; t < NT; t++) {
             vec2 n = vec2(DOT16X8(r.a, a[t]), DOT16X8(r.b, b[t]));
             y[t][row] += dot(r.d * f[t].xy, n);
@@ -54,13 +55,12 @@ void add_block(uint w, uint x, uint x_step, inout vec4 y[NT])
 
 void main()
 {
-    uint id = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x, tile = gl_WorkGroupID.x;
+    uint lanes = gl_WorkGroupSize.x, tile = gl_WorkGroupID.x;
     uint token = gl_WorkGroupID.y * NT, step = p.n_blocks * I8_TEXELS;
     vec4 y[NT];
     [[unroll]] for (uint t = 0u; t < NT; t++) y[t] = vec4(0.0);
     for (uint b = id / TILE_LANES; b < p.n_blocks; b += lanes / TILE_LANES)
-        add_block((tile * p.n_blocks + b) * BLOCK_TEXELS + id % TILE_LANES,
-                  token * step + b * I8_TEXELS, step, y);
+        add_block(tile * p.n_blocks + b, token * step + b * I8_TEXELS, step, y);
     [[unroll]] for (uint t = 0u; t < NT; t++) partial[t * lanes + id] = y[t];
     barrier();
     for (uint i = id; i < NT * TILE_LANES; i += lanes) { // token i / 8, lane i % 8

@@ -47,7 +47,7 @@ void fetch_weights(uint i, uint first_tile, uint first_block)
     uint block = first_block + i / 64u, at = tile * TILE_ROWS + 4u * lane + row;
     row_ints r = row_ints(uvec4(0u), uvec4(0u), vec2(0.0), vec2(0.0));
     if (first_tile + tile < p.n_tiles && block < p.n_blocks)
-        r = row_load(((first_tile + tile) * p.n_blocks + block) * BLOCK_TEXELS + lane, row);
+        r = ROW_LOAD((first_tile + tile) * p.n_blocks + block, lane, row);
     [[unroll]] for (uint k = 0u; k < 4u; k++) {
         w_bytes[(half0 * 4u + k) * ROWS + at] = r.a[k];
         w_bytes[(half0 * 4u + 4u + k) * ROWS + at] = r.b[k];

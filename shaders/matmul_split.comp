@@ -30,8 +30,8 @@ void main()
     vec4 y[NT];
     [[unroll]] for (uint t = 0u; t < NT; t++) y[t] = vec4(0.0);
     for (uint b = id / TILE_LANES; b < p.n_blocks; b += lanes / TILE_LANES) {
-        block_weights w =
-            block_load((tile * p.n_blocks + b) * BLOCK_TEXELS + id % TILE_LANES);
+        uint unit = (tile * p.n_blocks + b) / UNIT_BLOCKS; // a tile is whole units
+        block_weights w = UNIT_LOAD(unit * UNIT_TEXELS + id % TILE_LANES, b % UNIT_BLOCKS);
         uint x = token * step + b * ACT_TEXELS;
         [[unroll]] for (uint t = 0u; t < NT; t++) y[t] += block_dot(w, acts_load(x + t * step, 0u, 1u), 0u);
     }

@@ -49,11 +49,11 @@ static const struct kernel_info infos[N_KERNELS] = {
 const struct weight_layout *weight_layout(enum weight_format f)
 {
     static const struct weight_layout layouts[N_WEIGHT_FORMATS] = {
-        [WEIGHT_Q2] = {"q2", 32, ACT_I10},    [WEIGHT_Q3] = {"q3", 32, ACT_I10},
-        [WEIGHT_Q4] = {"q4", 40, ACT_I9},     [WEIGHT_Q5] = {"q5", 48, ACT_I10},
-        [WEIGHT_Q6] = {"q6", 56, ACT_I10},    [WEIGHT_Q8] = {"q8", 72, ACT_I10},
-        [WEIGHT_F16] = {"f16", 128, ACT_F32}, [WEIGHT_BF16] = {"bf16", 128, ACT_F32},
-        [WEIGHT_F32] = {"f32", 256, ACT_F32},
+        [WEIGHT_Q2] = {"q2", 32, 1, ACT_I10},      [WEIGHT_Q3] = {"q3", 32, 1, ACT_I10},
+        [WEIGHT_Q4] = {"q4", 40, 1, ACT_I9},       [WEIGHT_Q4S] = {"q4s", 36, 2, ACT_I9},
+        [WEIGHT_Q5] = {"q5", 48, 1, ACT_I10},      [WEIGHT_Q6] = {"q6", 56, 1, ACT_I10},
+        [WEIGHT_Q8] = {"q8", 72, 1, ACT_I10},      [WEIGHT_F16] = {"f16", 128, 1, ACT_F32},
+        [WEIGHT_BF16] = {"bf16", 128, 1, ACT_F32}, [WEIGHT_F32] = {"f32", 256, 1, ACT_F32},
     };
     return &layouts[f];
 }
@@ -314,20 +314,22 @@ bool kernels_norm(struct kernels *k, enum norm_mode mode, uint32_t want,
 static enum kernel layer_module(uint32_t formats)
 {
     enum { Q2 = 1 << WEIGHT_Q2, Q3 = 1 << WEIGHT_Q3, Q4 = 1 << WEIGHT_Q4, Q5 = 1 << WEIGHT_Q5 };
-    enum { Q6 = 1 << WEIGHT_Q6, Q8 = 1 << WEIGHT_Q8 };
+    enum { Q6 = 1 << WEIGHT_Q6, Q8 = 1 << WEIGHT_Q8, Q4S = 1 << WEIGHT_Q4S };
     static const struct {
         uint32_t formats;
         enum kernel id;
     } modules[] = {
         {Q4, KERNEL_layer_q4},
+        {Q4S, KERNEL_layer_q4s},
         {Q6, KERNEL_layer_q6},
         {Q8, KERNEL_layer_q8},
+        {Q4 | Q4S, KERNEL_layer_q4_q4s},
         {Q4 | Q5, KERNEL_layer_q4_q5},
         {Q4 | Q6, KERNEL_layer_q4_q6},
         {Q5 | Q6, KERNEL_layer_q5_q6},
         {Q6 | Q8, KERNEL_layer_q6_q8},
-        {Q2 | Q3 | Q4 | Q5, KERNEL_layer_q2_q3_q4_q5},
-        {Q4 | Q5 | Q6 | Q8, KERNEL_layer_q4_q5_q6_q8},
+        {Q2 | Q3 | Q4 | Q4S | Q5, KERNEL_layer_q2_q3_q4_q4s_q5},
+        {Q4 | Q4S | Q5 | Q6 | Q8, KERNEL_layer_q4_q4s_q5_q6_q8},
     };
     for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)
         if (!(formats & ~modules[i].formats)) return modules[i].id;
@@ -356,7 +358,7 @@ bool kernels_layer(struct kernels *k, const struct kernel_layer *spec,
     enum kernel id = layer_module(formats);
     assert(id != N_KERNELS);
     _Static_assert(KERNEL_layer_two_q4 - KERNEL_layer_q4 ==
-                       KERNEL_layer_two_q4_q5_q6_q8 - KERNEL_layer_q4_q5_q6_q8,
+                       KERNEL_layer_two_q4_q4s_q5_q6_q8 - KERNEL_layer_q4_q4s_q5_q6_q8,
                    "modules for two tiles in the same order");
     if (k->lanes == 16 && spec->nt == 1) id += KERNEL_layer_two_q4 - KERNEL_layer_q4;
     _Static_assert(sizeof *spec == sizeof words, "one word a constant");

@@ -18,6 +18,7 @@ enum weight_format {
     WEIGHT_Q2,
     WEIGHT_Q3,
     WEIGHT_Q4,
+    WEIGHT_Q4S,
     WEIGHT_Q5,
     WEIGHT_Q6,
     WEIGHT_Q8,
@@ -33,6 +34,7 @@ enum act_form { ACT_I9, ACT_I10, ACT_F32, ACT_I8, N_ACT_FORMS };
 struct weight_layout {
     const char *name;
     uint32_t block_texels; // 16-byte texels a tile and block of 32 columns
+    uint32_t unit_blocks;  // blocks that share texels: rows of such a layout are whole units
     enum act_form act;
 };
 const struct weight_layout *weight_layout(enum weight_format f);

@@ -9,6 +9,7 @@
     X(matmul_coop_q2, 3, 1, push_matmul, 0)                                                        \
     X(matmul_coop_q3, 3, 1, push_matmul, 0)                                                        \
     X(matmul_coop_q4, 3, 1, push_matmul, 0)                                                        \
+    X(matmul_coop_q4s, 3, 1, push_matmul, 0)                                                       \
     X(matmul_coop_q5, 3, 1, push_matmul, 0)                                                        \
     X(matmul_coop_q6, 3, 1, push_matmul, 0)                                                        \
     X(matmul_coop_q8, 3, 1, push_matmul, 0)                                                        \
@@ -26,6 +27,7 @@ enum { KERNELS_HAVE_COOP = 0 };
     X(matmul_q2, 3, 1, push_matmul, 0)                                                             \
     X(matmul_q3, 3, 1, push_matmul, 0)                                                             \
     X(matmul_q4, 3, 1, push_matmul, 0)                                                             \
+    X(matmul_q4s, 3, 1, push_matmul, 0)                                                            \
     X(matmul_q5, 3, 1, push_matmul, 0)                                                             \
     X(matmul_q6, 3, 1, push_matmul, 0)                                                             \
     X(matmul_q8, 3, 1, push_matmul, 0)                                                             \
@@ -35,6 +37,7 @@ enum { KERNELS_HAVE_COOP = 0 };
     X(matmul_split_q2, 3, 1, push_matmul, 0)                                                       \
     X(matmul_split_q3, 3, 1, push_matmul, 0)                                                       \
     X(matmul_split_q4, 3, 1, push_matmul, 0)                                                       \
+    X(matmul_split_q4s, 3, 1, push_matmul, 0)                                                      \
     X(matmul_split_q5, 3, 1, push_matmul, 0)                                                       \
     X(matmul_split_q6, 3, 1, push_matmul, 0)                                                       \
     X(matmul_split_q8, 3, 1, push_matmul, 0)                                                       \
@@ -44,12 +47,14 @@ enum { KERNELS_HAVE_COOP = 0 };
     X(matmul_dot_q2, 3, 1, push_matmul, 0)                                                         \
     X(matmul_dot_q3, 3, 1, push_matmul, 0)                                                         \
     X(matmul_dot_q4, 3, 1, push_matmul, 0)                                                         \
+    X(matmul_dot_q4s, 3, 1, push_matmul, 0)                                                        \
     X(matmul_dot_q5, 3, 1, push_matmul, 0)                                                         \
     X(matmul_dot_q6, 3, 1, push_matmul, 0)                                                         \
     X(matmul_dot_q8, 3, 1, push_matmul, 0)                                                         \
     X(matmul_dot_tile_q2, 3, 1, push_matmul, 0)                                                    \
     X(matmul_dot_tile_q3, 3, 1, push_matmul, 0)                                                    \
     X(matmul_dot_tile_q4, 3, 1, push_matmul, 0)                                                    \
+    X(matmul_dot_tile_q4s, 3, 1, push_matmul, 0)                                                   \
     X(matmul_dot_tile_q5, 3, 1, push_matmul, 0)                                                    \
     X(matmul_dot_tile_q6, 3, 1, push_matmul, 0)                                                    \
     X(matmul_dot_tile_q8, 3, 1, push_matmul, 0)                                                    \
@@ -66,6 +71,7 @@ enum { KERNELS_HAVE_COOP = 0 };
     X(matmul_wide_q2, 3, 1, push_matmul, 3)                                                        \
     X(matmul_wide_q3, 3, 1, push_matmul, 3)                                                        \
     X(matmul_wide_q4, 3, 1, push_matmul, 3)                                                        \
+    X(matmul_wide_q4s, 3, 1, push_matmul, 3)                                                       \
     X(matmul_wide_q5, 3, 1, push_matmul, 3)                                                        \
     X(matmul_wide_q6, 3, 1, push_matmul, 3)                                                        \
     X(matmul_wide_q8, 3, 1, push_matmul, 3)                                                        \
@@ -78,23 +84,27 @@ enum { KERNELS_HAVE_COOP = 0 };
 #define SOFTWARE_KERNEL_LIST(X)                                                                    \
     X(meet, 0, 1, push_layer, 0)                                                                   \
     X(layer_q4, 13, 7, push_layer, 21)                                                             \
+    X(layer_q4s, 13, 7, push_layer, 21)                                                            \
     X(layer_q6, 13, 7, push_layer, 21)                                                             \
     X(layer_q8, 13, 7, push_layer, 21)                                                             \
+    X(layer_q4_q4s, 13, 7, push_layer, 21)                                                         \
     X(layer_q4_q5, 13, 7, push_layer, 21)                                                          \
     X(layer_q4_q6, 13, 7, push_layer, 21)                                                          \
     X(layer_q5_q6, 13, 7, push_layer, 21)                                                          \
     X(layer_q6_q8, 13, 7, push_layer, 21)                                                          \
-    X(layer_q2_q3_q4_q5, 13, 7, push_layer, 21)                                                    \
-    X(layer_q4_q5_q6_q8, 13, 7, push_layer, 21)                                                    \
+    X(layer_q2_q3_q4_q4s_q5, 13, 7, push_layer, 21)                                                \
+    X(layer_q4_q4s_q5_q6_q8, 13, 7, push_layer, 21)                                                \
     X(layer_two_q4, 13, 7, push_layer, 21)                                                         \
+    X(layer_two_q4s, 13, 7, push_layer, 21)                                                        \
     X(layer_two_q6, 13, 7, push_layer, 21)                                                         \
     X(layer_two_q8, 13, 7, push_layer, 21)                                                         \
+    X(layer_two_q4_q4s, 13, 7, push_layer, 21)                                                     \
     X(layer_two_q4_q5, 13, 7, push_layer, 21)                                                      \
     X(layer_two_q4_q6, 13, 7, push_layer, 21)                                                      \
     X(layer_two_q5_q6, 13, 7, push_layer, 21)                                                      \
     X(layer_two_q6_q8, 13, 7, push_layer, 21)                                                      \
-    X(layer_two_q2_q3_q4_q5, 13, 7, push_layer, 21)                                                \
-    X(layer_two_q4_q5_q6_q8, 13, 7, push_layer, 21)
+    X(layer_two_q2_q3_q4_q4s_q5, 13, 7, push_layer, 21)                                            \
+    X(layer_two_q4_q4s_q5_q6_q8, 13, 7, push_layer, 21)
 
 #define EVERY_KERNEL(X) KERNEL_LIST(X) STREAM_KERNEL_LIST(X) SOFTWARE_KERNEL_LIST(X)
 

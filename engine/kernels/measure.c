@@ -37,14 +37,15 @@ static uint32_t noise(uint64_t i) // splitmix64, upper half
     return (uint32_t)(i >> 32);
 }
 
-// First texel of a block that holds scales; those before are integers of any value.
-static uint32_t integer_texels(enum weight_format f)
+// Whether a texel of a tile holds scales; others are integers of any value.
+static bool is_scale(enum weight_format f, uint64_t texel)
 {
-    static const uint32_t n[N_WEIGHT_FORMATS] = {
+    static const uint32_t integers[N_WEIGHT_FORMATS] = {
         [WEIGHT_Q2] = 16, [WEIGHT_Q3] = 24, [WEIGHT_Q4] = 32,
         [WEIGHT_Q5] = 40, [WEIGHT_Q6] = 48, [WEIGHT_Q8] = 64,
     };
-    return n[f];
+    uint32_t block = weight_layout(f)->block_texels;
+    return f == WEIGHT_Q4S ? texel % (2 * block) < 8 : texel % block >= integers[f];
 }
 
 // Scales and plain weights: halves of sign, 0x3c and seven bits: 1 to 1.12 as f16, 2^-7 and a bit
@@ -52,13 +53,11 @@ static uint32_t integer_texels(enum weight_format f)
 static bool fill_weights(void *ctx, void *dst, uint64_t begin, uint64_t end, struct err *e)
 {
     const struct bench *b = ctx;
-    uint32_t block = weight_layout(b->f)->block_texels, integers = integer_texels(b->f);
     uint32_t *words = dst;
     (void)e;
     for (uint64_t at = begin / 4; at < end / 4; at++) {
         uint32_t v = noise(at);
-        bool integer = at / 4 % block < integers;
-        words[at - begin / 4] = integer ? v : (v & 0x807f807fu) | 0x3c003c00u;
+        words[at - begin / 4] = is_scale(b->f, at / 4) ? (v & 0x807f807fu) | 0x3c003c00u : v;
     }
     return true;
 }

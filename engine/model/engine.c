@@ -368,7 +368,8 @@ static bool choose_kernels(struct engine *g, struct err *e)
 {
     uint32_t formats = 0;
     for (size_t i = 0; i < g->file.n_tensors; i++)
-        if (g->file.tensors[i].n_dims == 2) formats |= 1u << repack_format(g->file.tensors[i].type);
+        if (g->file.tensors[i].n_dims == 2)
+            formats |= 1u << repack_format(g->file.tensors[i].type, g->file.tensors[i].ne[0]);
     for (uint32_t k = 0; k < g->n_gpus; k++)
         if (!kernels_choose(&g->stages[k].gpu, formats, &g->stages[k].choice, NULL, e))
             return false;

@@ -145,7 +145,7 @@ static uint64_t tile_turns(const struct forward *f, uint32_t n_tokens, uint64_t 
     uint32_t halves = f->kernels.lanes / TILE_LANES;
     uint32_t at_once = halves * (n_tokens == 1 && halves == 2 ? 2 : 1);
     uint64_t turns = n_tokens == 1 && halves == 1 ? size_div_up(n_blocks, 2) : n_blocks;
-    return size_div_up(size_div_up(n, groups(f)) * products, at_once) * (turns + 3);
+    return size_div_up(size_div_up(n, groups(f)) * products, at_once) * (turns + 5);
 }
 
 // Turns of loops that an invocation makes at most: of the largest phase, and of all together.

@@ -8,19 +8,21 @@
 
 #include <string.h>
 
-// The layout that tensors of a GGUF type get; NULL for a type that is not known.
-static const struct weight_layout *layout_of(const char *type)
+// The layout that tensors of a GGUF type with so many columns get; NULL for a type that is not
+// known.
+static const struct weight_layout *layout_of(const char *type, uint64_t n_cols)
 {
     for (uint32_t t = 0; t < 64; t++) {
         const struct quant_info *q = quant_info(t);
-        if (q && !strcmp(q->name, type)) return weight_layout(repack_format((enum quant_type)t));
+        if (q && !strcmp(q->name, type))
+            return weight_layout(repack_format((enum quant_type)t, n_cols));
     }
     return NULL;
 }
 
 uint64_t engine_matrix_bytes(const char *type, uint64_t n_rows, uint64_t n_cols)
 {
-    const struct weight_layout *l = layout_of(type);
+    const struct weight_layout *l = layout_of(type, n_cols);
     if (!l) return 0;
     return size_div_up(n_rows, TILE_ROWS) * size_div_up(n_cols, BLOCK_COLS) * l->block_texels * 16;
 }
@@ -46,7 +48,7 @@ static uint32_t want_of(const struct engine_plan *p)
 {
     uint32_t want = 0;
     for (uint32_t i = 0; i < ENGINE_PLAN_TYPES && p->types[i]; i++) {
-        const struct weight_layout *l = layout_of(p->types[i]);
+        const struct weight_layout *l = layout_of(p->types[i], p->n_embd);
         if (l) want |= 1u << l->act;
     }
     return want ? want : (1u << N_ACT_FORMS) - 1;

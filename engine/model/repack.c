@@ -21,10 +21,10 @@ enum {
 #define PREFETCH(p) ((void)(p))
 #endif
 
-enum weight_format repack_format(enum quant_type type)
+enum weight_format repack_format(enum quant_type type, uint64_t n_cols)
 {
     switch (type) {
-    case QUANT_Q4_0:
+    case QUANT_Q4_0: return n_cols % (2 * BLOCK_COLS) ? WEIGHT_Q4 : WEIGHT_Q4S;
     case QUANT_Q4_1:
     case QUANT_Q4_K: return WEIGHT_Q4;
     case QUANT_Q8_0:
@@ -144,10 +144,9 @@ static void put_q3(const struct lane *l, unsigned char *dst)
     put_texels(dst, w, 4);
 }
 
-// Four bits, two rows a word: four columns.
-static void put_q4(const struct lane *l, unsigned char *dst)
+// Four bits, two rows a word: four columns. w: four texels.
+static void pairs(const struct lane *l, uint32_t (*w)[4])
 {
-    uint32_t w[5][4];
     uint64_t even[4], odd[4];
     for (uint32_t r = 0; r < LANE_ROWS; r += 2) {
         nibbles(l->g[SPAN * r].q, l->zero, even);
@@ -155,11 +154,33 @@ static void put_q4(const struct lane *l, unsigned char *dst)
         for (uint32_t k = 0; k < 4; k++)
             even[k] |= odd[k] << 16;
         memcpy(w[r], even, 32);
+    }
+}
+
+static void put_q4(const struct lane *l, unsigned char *dst)
+{
+    uint32_t w[5][4];
+    pairs(l, w);
+    for (uint32_t r = 0; r < LANE_ROWS; r += 2) {
         const uint32_t *a = l->scales[SPAN * r], *b = l->scales[SPAN * (r + 1)];
         w[4][r / 2] = (a[0] & 0xffff) | b[0] << 16;
         w[4][2 + r / 2] = (a[1] & 0xffff) | b[1] << 16;
     }
     put_texels(dst, w, 5);
+}
+
+// Two blocks.
+static void put_q4s(const struct lane *l, unsigned char *dst)
+{
+    uint32_t w[9][4];
+    for (uint32_t b = 0; b < 2; b++) {
+        struct lane block = {l->g + b, l->scales + b, l->zero};
+        pairs(&block, w + 1 + 4 * b);
+        for (uint32_t r = 0; r < LANE_ROWS; r += 2)
+            w[0][2 * b + r / 2] =
+                (block.scales[SPAN * r][0] & 0xffff) | block.scales[SPAN * (r + 1)][0] << 16;
+    }
+    put_texels(dst, w, 9);
 }
 
 // Five bits, a row a word: six columns above two bits of columns 30 and 31.
@@ -209,7 +230,7 @@ static void put_q8(const struct lane *l, unsigned char *dst)
 
 typedef void put_fn(const struct lane *l, unsigned char *dst);
 static put_fn *const put_lane[N_WEIGHT_FORMATS] = {
-    [WEIGHT_Q2] = put_q2, [WEIGHT_Q3] = put_q3, [WEIGHT_Q4] = put_q4,
+    [WEIGHT_Q2] = put_q2, [WEIGHT_Q3] = put_q3, [WEIGHT_Q4] = put_q4, [WEIGHT_Q4S] = put_q4s,
     [WEIGHT_Q5] = put_q5, [WEIGHT_Q6] = put_q6, [WEIGHT_Q8] = put_q8,
 };
 
@@ -239,8 +260,9 @@ static void decode_rows(enum quant_type type, const struct rows *rows, uint32_t 
 static void grouped_tile(const struct gguf_tensor *t, const struct rows *rows, unsigned char *dst)
 {
     const struct quant_info *info = quant_info(t->type);
-    enum weight_format f = repack_format(t->type);
+    enum weight_format f = repack_format(t->type, t->ne[0]);
     size_t n_blocks = (size_t)t->ne[0] / BLOCK_COLS, bytes = weight_layout(f)->block_texels * 16u;
+    size_t unit = weight_layout(f)->unit_blocks;
     size_t step = (size_t)SPAN * BLOCK_COLS / info->block * info->block_bytes;
     unsigned char span[SPAN * MAX_TEXELS * 16];
     struct quant_group groups[SPAN * LANE_ROWS] = {0};
@@ -251,7 +273,7 @@ static void grouped_tile(const struct gguf_tensor *t, const struct rows *rows, u
         for (uint32_t lane = 0; lane < TILE_LANES; lane++) {
             decode_rows(t->type, rows, lane, at, step, n, groups);
             if (f != WEIGHT_Q8) round_scales(groups, (float)zero, scales);
-            for (size_t i = 0; i < n; i++)
+            for (size_t i = 0; i < n; i += unit)
                 put_lane[f](&(struct lane){groups + i, scales + i, zero},
                             span + i * bytes + 16 * lane);
         }
@@ -285,7 +307,7 @@ void repack_tile(const struct gguf_tensor *t, uint64_t tile, unsigned char *dst)
     if (quant_is_grouped(t->type)) {
         grouped_tile(t, &rows, dst);
     } else {
-        size_t bytes = weight_layout(repack_format(t->type))->block_texels * 16u;
+        size_t bytes = weight_layout(repack_format(t->type, t->ne[0]))->block_texels * 16u;
         plain_tile(&rows, size_div_up(t->ne[0], BLOCK_COLS), bytes, dst);
     }
 }

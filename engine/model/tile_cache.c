@@ -15,7 +15,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { VERSION = 1, HEADER = 128, ALIGN = 4096, PIECE = 4096, PIECES = 32, CHAINS = 8 };
+enum { VERSION = 2, HEADER = 128, ALIGN = 4096, PIECE = 4096, PIECES = 32, CHAINS = 8 };
 
 // --------------------------------------------------------------------------------- checksums
 

@@ -47,7 +47,7 @@ static uint64_t tiles_of(const struct gguf_tensor *const *t, uint32_t n)
 static bool cut(const struct describing *d, const struct gguf_tensor *const *t, uint32_t n,
                 uint32_t y_offset, struct matrix *m, uint32_t *n_pieces, struct err *e)
 {
-    enum weight_format f = repack_format(t[0]->type);
+    enum weight_format f = repack_format(t[0]->type, t[0]->ne[0]);
     uint64_t blocks = size_div_up(t[0]->ne[0], BLOCK_COLS), tiles = tiles_of(t, n);
     uint64_t tile_bytes = blocks * weight_layout(f)->block_texels * 16;
     uint64_t most = size_min(d->gpu->max_matrix, blocks_limit(d->gpu)) / tile_bytes;
@@ -86,8 +86,8 @@ static bool describe_group(const struct describing *d, const struct gguf_tensor 
     for (int pass = 0; pass < 2; pass++) { // count, then make
         uint32_t at = 0;
         for (uint32_t i = 0, end; i < n; i = end) {
-            enum weight_format f = repack_format(t[i]->type);
-            for (end = i + 1; end < n && repack_format(t[end]->type) == f; end++)
+            enum weight_format f = repack_format(t[i]->type, t[i]->ne[0]);
+            for (end = i + 1; end < n && repack_format(t[end]->type, t[end]->ne[0]) == f; end++)
                 ;
             uint32_t pieces = 0;
             g->want |= 1u << weight_layout(f)->act;

@@ -1,4 +1,5 @@
-// 4-bit weights w = d*n + m, n in 0..15 (Q4_1; Q4_0 with m = -8d). 40 texels a tile and block:
+// 4-bit weights w = d*n + m, n in 0..15 (Q4_1, Q4_K; Q4_0 with m = -8d where a row is an odd number of
+// blocks). 40 texels a tile and block:
 //
 //   texel k*8 + lane, k = 0..3: rows 2*(k/2) and +1 of the lane, columns 16*(k%2)..+15
 //      word j: columns 4j..4j+3; nibble c of the low half is the even row, of the high half the odd
@@ -15,6 +16,7 @@
 #define BLOCK_TEXELS 40
 #define ACT_TEXELS 4
 #include "lib/acts.glsl"
+#include "lib/pairs.glsl"
 
 struct block_weights {
     uvec4 a0, a1, b0, b1; // rows 0 and 1, rows 2 and 3, halves 0 and 1
@@ -34,22 +36,10 @@ block_weights block_load(uint at)
     return b;
 }
 
-#define PAIR4(w, sum, x, y, z, t)                                                                  \
-    sum += int((w) & 0x000f000fu) * x;                                                             \
-    sum += int(((w) >> 4) & 0x000f000fu) * y;                                                      \
-    sum += int(((w) >> 8) & 0x000f000fu) * z;                                                      \
-    sum += int(((w) >> 12) & 0x000f000fu) * t;
-#define STEP4(h, i, x, y, z, w)                                                                    \
-    {                                                                                              \
-        int x0 = x, x1 = y, x2 = z, x3 = w;                                                        \
-        PAIR4(b.a##h.i, s##h, x0, x1, x2, x3)                                                      \
-        PAIR4(b.b##h.i, t##h, x0, x1, x2, x3)                                                      \
-    }
-
 vec4 block_dot(block_weights b, act_set a, uint first)
 {
     int s0 = int(ACT(a, 2, w)), t0 = s0, s1 = int(ACT(a, 3, x)), t1 = s1;
-    FOR_TENTHS(a, STEP4)
+    FOR_TENTHS(a, PAIR_STEP4)
     vec3 f = uintBitsToFloat(uvec3(ACT(a, 3, y), ACT(a, 3, z), ACT(a, 3, w))); // s0, s1, sum of x
     vec4 centred = unpair(ivec2(s0, t0)) * f.x + unpair(ivec2(s1, t1)) * f.y;
     return b.d * (centred + 8.0 * f.z) + b.m * f.z;

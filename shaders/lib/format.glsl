@@ -7,6 +7,8 @@
 #include "formats/q3.glsl"
 #elif defined(FORMAT_Q4)
 #include "formats/q4.glsl"
+#elif defined(FORMAT_Q4S)
+#include "formats/q4s.glsl"
 #elif defined(FORMAT_Q5)
 #include "formats/q5.glsl"
 #elif defined(FORMAT_Q6)

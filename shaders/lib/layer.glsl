@@ -81,7 +81,7 @@ uint group = gl_WorkGroupID.x, n_groups = gl_NumWorkGroups.x;
 #include "lib/meet.glsl"
 
 const uint I9 = 1u, I10 = 2u; // forms of records
-uint form(uint format) { return format == FORMAT_Q4 ? I9 : I10; }
+uint form(uint format) { return format == FORMAT_Q4 || format == FORMAT_Q4S ? I9 : I10; }
 
 // This workgroup's records of a form: every token's.
 uint records(uint of) { return (2u * group + of - 1u) * NT * 4u * MOST_BLOCKS; }

@@ -1,7 +1,8 @@
 // One row of a tile's block for kernels that want a row apart from its neighbours: 32 integers as
 // bytes, four columns a word (ROW_INTS), or 32 values as f16, two a word; of formats that are not
 // integers eight values at a time (row_part: columns 8k..8k+7). The byte pictures are those of
-// formats/*.glsl; `at` is the first texel of tile and block plus the row's lane, `row` is 0 to 3.
+// formats/*.glsl; ROW_LOAD takes the number of the block in the matrix (n_blocks a tile), the row's
+// lane, and the row, 0 to 3.
 //
 //   w = d[h] * n + m[h] for half h of 16 columns; ROW_MIN tells that m is not zero
 //
@@ -62,23 +63,38 @@ row_ints row_load(uint at, uint row)
                     unpackHalf2x16(LOAD4(weights, at + 24u)[row]), vec2(0.0));
 }
 
-#elif defined(FORMAT_Q4)
+#elif defined(FORMAT_Q4) || defined(FORMAT_Q4S)
 #define ROW_INTS
-#define BLOCK_TEXELS 40
-const bool ROW_MIN = true;
 uvec4 spread(uvec4 v) // four nibbles a word, one a byte
 {
     v = (v | v << 8) & 0x00ff00ffu;
     return (v | v << 4) & 0x0f0f0f0fu;
 }
+uvec4 half16(uint at, uint row)
+{
+    return spread(LOAD4(weights, at + 16u * (row / 2u)) >> 16u * (row & 1u) & 0xffffu);
+}
+vec2 row_scale(uint s, uint row) { return vec2(unpackHalf2x16(s)[row & 1u]); }
+#ifdef FORMAT_Q4
+#define BLOCK_TEXELS 40
+const bool ROW_MIN = true;
 row_ints row_load(uint at, uint row)
 {
-    uint p = row / 2u, odd = row & 1u;
-    uvec4 a = LOAD4(weights, at + 16u * p), b = LOAD4(weights, at + 16u * p + 8u);
     uvec4 s = LOAD4(weights, at + 32u);
-    return row_ints(spread(a >> 16u * odd & 0xffffu), spread(b >> 16u * odd & 0xffffu),
-                    vec2(unpackHalf2x16(s[p])[odd]), vec2(unpackHalf2x16(s[2u + p])[odd]));
+    return row_ints(half16(at, row), half16(at + 8u, row), row_scale(s[row / 2u], row),
+                    row_scale(s[2u + row / 2u], row));
 }
+#else
+const bool ROW_MIN = false;
+#define ROW_LOAD(block, lane, row) row_load((block) / 2u * 72u + (lane), (block) % 2u, row)
+row_ints row_load(uint at, uint block, uint row)
+{
+    uint s = LOAD4(weights, at)[2u * block + row / 2u];
+    at += 8u + 32u * block;
+    return row_ints(less(half16(at, row), 8u), less(half16(at + 8u, row), 8u),
+                    row_scale(s, row), vec2(0.0));
+}
+#endif
 
 #elif defined(FORMAT_Q5)
 #define ROW_INTS
@@ -154,14 +170,17 @@ uvec4 row_part(uint at, uint row, uint k)
 #endif
 
 #ifdef ROW_INTS
+#ifndef ROW_LOAD
+#define ROW_LOAD(block, lane, row) row_load((block) * BLOCK_TEXELS + (lane), row)
+#endif
 uvec2 four(uint n, float d, float m)
 {
     vec4 v = clamp(d * vec4(byte0(n), byte1(n), byte2(n), byte3(n)) + m, -65504.0, 65504.0);
     return uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw));
 }
-void row_f16(uint at, uint row, out uvec4 h[4])
+void row_f16(uint block, uint lane, uint row, out uvec4 h[4])
 {
-    row_ints r = row_load(at, row);
+    row_ints r = ROW_LOAD(block, lane, row);
     h[0] = uvec4(four(r.a.x, r.d.x, r.m.x), four(r.a.y, r.d.x, r.m.x));
     h[1] = uvec4(four(r.a.z, r.d.x, r.m.x), four(r.a.w, r.d.x, r.m.x));
     h[2] = uvec4(four(r.b.x, r.d.y, r.m.y), four(r.b.y, r.d.y, r.m.y));

@@ -127,9 +127,9 @@ static void test_embedding(void **state)
     fit_weights(find(*state, "Llama 2 7B"), FIT_Q4_0, &b);
     uint64_t row = 4096 / 32 * 18;
     assert_int_equal(b.file - b.file_token, 31999 * row);
-    uint64_t q4 = 32ull * (4 * 4096 * 4096 + 3 * 11008 * 4096) / 8 * 5; // layers
-    uint64_t q6 = 32000ull * 4096 / 8 * 7;                              // output
-    assert_int_equal(b.device, q4 + q6 + 65 * 4096 * 4);
+    uint64_t q4s = 32ull * (4 * 4096 * 4096 + 3 * 11008 * 4096) / 16 * 9; // layers
+    uint64_t q6 = 32000ull * 4096 / 8 * 7;                                // output
+    assert_int_equal(b.device, q4s + q6 + 65 * 4096 * 4);
 }
 
 static void test_order(void **state)

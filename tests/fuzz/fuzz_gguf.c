@@ -72,7 +72,7 @@ static void read_row(const struct gguf_tensor *t, const unsigned char *src)
 static void read_tile(const struct gguf_tensor *t, uint64_t tile)
 {
     size_t blocks = size_div_up((size_t)t->ne[0], BLOCK_COLS);
-    size_t bytes = weight_layout(repack_format(t->type))->block_texels * 16 * blocks;
+    size_t bytes = weight_layout(repack_format(t->type, t->ne[0]))->block_texels * 16 * blocks;
     unsigned char *tiles = malloc(bytes);
     if (tiles) repack_tile(t, tile, tiles);
     free(tiles);

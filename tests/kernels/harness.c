@@ -304,8 +304,10 @@ static double kept(enum weight_format f, float d)
 
 static void groups_row(struct kt_weights *w, const struct quant_group *g, double *row, double *mag)
 {
-    // q4 holds n = q + 8 and m = -8 d, q5 n = q + 16 and m = -16 d
-    int zero = w->tensor.type == QUANT_Q4_0 ? 8 : w->tensor.type == QUANT_Q5_0 ? 16 : 0;
+    // q5 holds n = q + 16 and m = -16 d, q4 with Q4_0 n = q + 8 and m = -8 d
+    int zero = w->tensor.type == QUANT_Q5_0                             ? 16
+               : w->tensor.type == QUANT_Q4_0 && w->format == WEIGHT_Q4 ? 8
+                                                                        : 0;
     for (size_t c = 0; c < w->n_cols; c++, g += c % 32 == 0) {
         size_t i = c % 32;
         double d = kept(w->format, g->d[i / 16]), n = g->q[i] + zero;
@@ -352,7 +354,7 @@ struct kt_weights kt_weights(struct kt *t, enum quant_type type, size_t n_rows, 
                            .n_cols = n_cols,
                            .n_blocks = size_div_up(n_cols, 32),
                            .n_tiles = size_div_up(n_rows, 32),
-                           .format = repack_format(type)};
+                           .format = repack_format(type, n_cols)};
     size_t row_bytes, width = w.n_blocks * 32;
     assert_true(quant_row_bytes(type, n_cols, &row_bytes));
     unsigned char *data = malloc(n_rows * row_bytes);

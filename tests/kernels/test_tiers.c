@@ -132,7 +132,8 @@ static void tier_case(struct kt *t, const struct tier_case *c)
 
 static bool can(const struct kt *t, enum quant_type type, size_t n_tokens, enum matmul_way w)
 {
-    return matmul_can(&t->gpu, repack_format(type), matmul_class((uint32_t)n_tokens), w);
+    return matmul_can(&t->gpu, repack_format(type, 32 * BLOCK_COLS),
+                      matmul_class((uint32_t)n_tokens), w);
 }
 
 // KT_MIXED and KT_SPIKE go beyond what f16 holds. norm makes no integers of KT_TINY (its scales

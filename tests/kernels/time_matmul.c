@@ -69,7 +69,7 @@ static double matmul_seconds(struct timing *m, struct kt_buf *tiles, uint32_t n_
 
 static void time_type(struct kt *t, enum quant_type type, size_t n_rows, size_t n_cols)
 {
-    struct timing m = {.t = t, .format = repack_format(type)};
+    struct timing m = {.t = t, .format = repack_format(type, n_cols)};
     size_t row_bytes;
     assert_true(quant_row_bytes(type, n_cols, &row_bytes));
     unsigned char *data = malloc(n_rows * row_bytes);

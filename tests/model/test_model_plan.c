@@ -149,6 +149,7 @@ static void test_matrix(void **state)
 {
     (void)state;
     assert_int_equal(engine_matrix_bytes("Q4_0", 32, 32), 32 * 32 * 5 / 8); // 5 bits a weight
+    assert_int_equal(engine_matrix_bytes("Q4_0", 32, 64), 32 * 64 * 9 / 16); // 4.5 in units of 64
     assert_int_equal(engine_matrix_bytes("F16", 33, 32), 2 * 32 * 32 * 2);  // whole tiles
     assert_int_equal(engine_matrix_bytes("Q9_9", 32, 32), 0);
 }

@@ -67,6 +67,14 @@ static struct weight q4_at(struct block b, uint32_t r, uint32_t col)
                            half_of(word(b, 4, 2 + r / 2), r % 2)};
 }
 
+// b: a unit of two blocks.
+static struct weight q4s_at(struct block b, uint32_t r, uint32_t col)
+{
+    uint32_t half = col / 32, k = 1 + 4 * half + r / 2 * 2 + col % 32 / 16;
+    return (struct weight){(int)bits(word(b, k, col % 16 / 4), 16 * (r % 2) + 4 * (col % 4), 4) - 8,
+                           half_of(word(b, 0, 2 * half + r / 2), r % 2), 0};
+}
+
 static struct weight q5_at(struct block b, uint32_t r, uint32_t col)
 {
     uint32_t n = 0, s = word(b, 5, r);
@@ -104,6 +112,7 @@ static struct weight grouped_at(enum weight_format f, struct block b, uint32_t r
     case WEIGHT_Q2: return q2_at(b, r, col);
     case WEIGHT_Q3: return q3_at(b, r, col);
     case WEIGHT_Q4: return q4_at(b, r, col);
+    case WEIGHT_Q4S: return q4s_at(b, r, col);
     case WEIGHT_Q5: return q5_at(b, r, col);
     case WEIGHT_Q6: return q6_at(b, r, col);
     default: return q8_at(b, r, col);
@@ -122,7 +131,7 @@ struct matrix {
 static struct matrix make_matrix(struct kt *t, enum quant_type type, size_t n_rows, size_t n_cols)
 {
     struct matrix m = {.n_blocks = size_div_up(n_cols, 32)};
-    m.block_bytes = weight_layout(repack_format(type))->block_texels * 16u;
+    m.block_bytes = weight_layout(repack_format(type, n_cols))->block_texels * 16u;
     m.tile_bytes = m.n_blocks * m.block_bytes;
     assert_true(quant_row_bytes(type, n_cols, &m.row_bytes));
     m.data = malloc(n_rows * m.row_bytes);
@@ -149,12 +158,13 @@ static float rounded(enum weight_format f, float v)
 // Row `row` of the tile against the file's row; src NULL: padding, all weights zero.
 static void check_grouped_row(struct matrix *m, uint32_t row, const unsigned char *src)
 {
-    enum weight_format f = repack_format(m->t.type);
-    int zero = m->t.type == QUANT_Q4_0 ? 8 : m->t.type == QUANT_Q5_0 ? 16 : 0;
+    enum weight_format f = repack_format(m->t.type, m->t.ne[0]);
+    int zero = m->t.type == QUANT_Q5_0 ? 16 : m->t.type == QUANT_Q4_0 && f == WEIGHT_Q4 ? 8 : 0;
+    uint32_t unit = 32 * weight_layout(f)->unit_blocks;
     if (src) quant_groups(m->t.type, src, (size_t)m->t.ne[0], m->groups);
     for (uint32_t col = 0; col < m->t.ne[0]; col++) {
-        struct block b = {m->tile + col / 32 * m->block_bytes + 16 * (row / 4)};
-        struct weight w = grouped_at(f, b, row % 4, col % 32);
+        struct block b = {m->tile + col / unit * (unit / 32) * m->block_bytes + 16 * (row / 4)};
+        struct weight w = grouped_at(f, b, row % 4, col % unit);
         const struct quant_group *g = &m->groups[col / 32];
         float d = g->d[col % 32 / 16], min = g->m[col % 32 / 16];
         if (!src) {
@@ -223,13 +233,13 @@ static void test_pictures(void **state)
 // Bits a weight, as engine/ARCHITECTURE.md states them.
 static void test_sizes(void **state)
 {
-    static const uint32_t bits_of[N_WEIGHT_FORMATS] = {
-        [WEIGHT_Q2] = 4, [WEIGHT_Q3] = 4,   [WEIGHT_Q4] = 5,    [WEIGHT_Q5] = 6,  [WEIGHT_Q6] = 7,
-        [WEIGHT_Q8] = 9, [WEIGHT_F16] = 16, [WEIGHT_BF16] = 16, [WEIGHT_F32] = 32};
+    static const double bits_of[N_WEIGHT_FORMATS] = {
+        [WEIGHT_Q2] = 4, [WEIGHT_Q3] = 4, [WEIGHT_Q4] = 5,   [WEIGHT_Q4S] = 4.5, [WEIGHT_Q5] = 6,
+        [WEIGHT_Q6] = 7, [WEIGHT_Q8] = 9, [WEIGHT_F16] = 16, [WEIGHT_BF16] = 16, [WEIGHT_F32] = 32};
     (void)state;
     for (size_t f = 0; f < N_WEIGHT_FORMATS; f++)
-        assert_int_equal(weight_layout((enum weight_format)f)->block_texels * 128,
-                         bits_of[f] * 32 * 32);
+        assert_true(weight_layout((enum weight_format)f)->block_texels * 128 ==
+                    bits_of[f] * 32 * 32);
 }
 
 int main(void)
