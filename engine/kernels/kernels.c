@@ -14,9 +14,11 @@
 #define SOFTWARE_SYMBOLS(name, ...) SYMBOL(name, texel) SYMBOL(name, image)
 #define PUSH_SIZE(name, reads, writes, push, streams)                                              \
     _Static_assert(sizeof(struct push) % 4 == 0 && sizeof(struct push) <= 128, "push constants");
+#define IMAGE_SYMBOLS(name, ...) SYMBOL(name, image)
 KERNEL_LIST(SYMBOLS)
 STREAM_KERNEL_LIST(STREAM_SYMBOLS)
 SOFTWARE_KERNEL_LIST(SOFTWARE_SYMBOLS)
+IMAGE_KERNEL_LIST(IMAGE_SYMBOLS)
 EVERY_KERNEL(PUSH_SIZE)
 
 enum {
@@ -38,13 +40,16 @@ struct kernel_info {
     .spirv[at] = spv_##id##_##path, .spirv_bytes[at] = &spv_##id##_##path##_size
 #define INFO(id, reads, writes, push, reads_streams)                                               \
     .name = #id, .n_reads = reads, .n_writes = writes, .push_bytes = sizeof(struct push),          \
-    .streams = reads_streams, CODE(id, texel, PATH_TEXEL)
-#define KERNEL_INFO(id, ...) {INFO(id, __VA_ARGS__), CODE(id, ssbo, PATH_SSBO)},
-#define STREAM_INFO(id, ...)                                                                       \
-    {INFO(id, __VA_ARGS__), CODE(id, ssbo, PATH_SSBO), CODE(id, image, PATH_IMAGE)},
-#define SOFTWARE_INFO(id, ...) {INFO(id, __VA_ARGS__), CODE(id, image, PATH_IMAGE)},
-static const struct kernel_info infos[N_KERNELS] = {
-    KERNEL_LIST(KERNEL_INFO) STREAM_KERNEL_LIST(STREAM_INFO) SOFTWARE_KERNEL_LIST(SOFTWARE_INFO)};
+    .streams = reads_streams
+#define TEXEL(id) CODE(id, texel, PATH_TEXEL)
+#define SSBO(id) CODE(id, ssbo, PATH_SSBO)
+#define IMAGE(id) CODE(id, image, PATH_IMAGE)
+#define KERNEL_INFO(id, ...) {INFO(id, __VA_ARGS__), TEXEL(id), SSBO(id)},
+#define STREAM_INFO(id, ...) {INFO(id, __VA_ARGS__), TEXEL(id), SSBO(id), IMAGE(id)},
+#define SOFTWARE_INFO(id, ...) {INFO(id, __VA_ARGS__), TEXEL(id), IMAGE(id)},
+#define IMAGE_INFO(id, ...) {INFO(id, __VA_ARGS__), IMAGE(id)},
+static const struct kernel_info infos[N_KERNELS] = {KERNEL_LIST(KERNEL_INFO) STREAM_KERNEL_LIST(
+    STREAM_INFO) SOFTWARE_KERNEL_LIST(SOFTWARE_INFO) IMAGE_KERNEL_LIST(IMAGE_INFO)};
 
 const struct weight_layout *weight_layout(enum weight_format f)
 {
