@@ -276,23 +276,33 @@ static uint32_t *meeting(const struct forward *f) // who came; whether a meeting
     return f->scratch[SCRATCH_MEETING].map;
 }
 
+// Workgroups that do nothing but meet, or with nobody to meet look for 2 ms.
+static bool meet_once(struct forward *f, bool nobody, struct err *e)
+{
+    struct push_layer push = {.spins = PROBE_SPINS, .meetings = nobody};
+    const struct gpu_pipeline *p;
+    memset(meeting(f), 0, 16);
+    if (!kernels_meet(&f->kernels, &p, e) || !gpu_begin(f->gpu, &f->cmd, e)) return false;
+    memset(&f->recorded, 0, sizeof f->recorded);
+    gpu_dispatch(f->gpu, &f->cmd, p, f->fused.meet_set, &push,
+                 (uint32_t[]){f->fused.n_groups, 1, 1});
+    gpu_barrier(f->gpu, &f->cmd);
+    return gpu_end(f->gpu, &f->cmd, e) && gpu_submit(f->gpu, &f->cmd, e);
+}
+
+static bool keep_busy(void *f, struct err *e)
+{
+    return meet_once(f, true, e);
+}
+
 // Whether that many workgroups meet, in three tries: other work may keep one away for a while.
 static bool probe(struct forward *f, struct err *e)
 {
-    struct push_layer push = {.spins = PROBE_SPINS};
-    const struct gpu_pipeline *p;
     bool met = false;
-    if (!kernels_meet(&f->kernels, &p, e)) return false;
     for (int i = 0; i < 3 && !met; i++) {
-        memset(meeting(f), 0, 16);
-        if (!gpu_begin(f->gpu, &f->cmd, e)) return false;
-        gpu_dispatch(f->gpu, &f->cmd, p, f->fused.meet_set, &push,
-                     (uint32_t[]){f->fused.n_groups, 1, 1});
-        gpu_barrier(f->gpu, &f->cmd);
-        if (!gpu_end(f->gpu, &f->cmd, e) || !gpu_submit(f->gpu, &f->cmd, e)) return false;
+        if (!meet_once(f, false, e)) return false;
         met = !meeting(f)[1];
     }
-    memset(&f->recorded, 0, sizeof f->recorded);
     f->fused.meets = met;
     f->fused.failures = 0;
     return true;
@@ -303,17 +313,21 @@ bool fused_probe(struct forward *f, struct err *e)
     struct fused *u = &f->fused;
     const struct gpu_buf *bufs[] = {&f->scratch[SCRATCH_MEETING]};
     const struct gpu_pipeline *p;
-    if (!u->n_groups || layer_bytes(&f->weights->layers[0]) > MAX_MEETING_BYTES) return true;
+    if (!u->n_groups) return true;
+    if (!kernels_meet(&f->kernels, &p, e) ||
+        !gpu_set_make(f->gpu, &u->sets, p, bufs, &u->meet_set, e) ||
+        !gpu_spread_threads(keep_busy, f, e))
+        return false;
+    if (layer_bytes(&f->weights->layers[0]) > MAX_MEETING_BYTES) return true;
     u->pause = FIRST_PAUSE;
-    return kernels_meet(&f->kernels, &p, e) &&
-           gpu_set_make(f->gpu, &u->sets, p, bufs, &u->meet_set, e) && probe(f, e);
+    return probe(f, e);
 }
 
 static void probe_again(struct forward *f)
 {
     struct fused *u = &f->fused;
     struct err ignored; // a lost device is told by the pass
-    if (u->meets || !u->meet_set || ++u->since < u->pause) return;
+    if (u->meets || !u->pause || ++u->since < u->pause) return;
     u->since = 0;
     u->pause = (uint32_t)size_min(2 * u->pause, LAST_PAUSE);
     (void)probe(f, &ignored);

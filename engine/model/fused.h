@@ -28,11 +28,11 @@ struct fused {
     bool meets;            // they were seen to run all at once
     bool alone;            // this pass is computed by one of them
     uint32_t failures;     // passes in a row whose workgroups did not meet
-    uint32_t pause, since; // passes until it is tried again whether they meet; since the last try
+    uint32_t pause, since; // passes until it is tried again whether they meet, 0: never; since then
     uint32_t meetings;     // recorded in this command buffer
     struct kernel_layer k; // what all layers have in common
     struct gpu_sets sets;
-    VkDescriptorSet meet_set; // of the kernel that only meets; VK_NULL_HANDLE: no use
+    VkDescriptorSet meet_set; // of the kernel that only meets
     VkDescriptorSet *set;     // [n_layers]; VK_NULL_HANDLE: this layer takes other kernels
     uint32_t *alike;      // [n_layers] how many from this one on can be one dispatch, at least 1
     float *x;             // the pass's input, to begin again: [FUSED_MAX_TOKENS, n_embd padded]
@@ -47,8 +47,8 @@ struct fused_bytes {
 struct fused_bytes fused_scratch(const struct gpu *gpu, const struct config *c);
 
 bool fused_create(struct forward *f, struct err *e);
-// Tries whether workgroups meet on this device. Where they do not, passes try again now and then:
-// what kept one of them away may have been other work.
+// Spreads the device's threads and tries whether workgroups meet. Where they do not, passes try
+// again now and then: what kept one of them away may have been other work.
 bool fused_probe(struct forward *f, struct err *e);
 void fused_destroy(struct forward *f);
 

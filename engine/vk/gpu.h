@@ -109,6 +109,12 @@ bool gpu_widened(VkInstance instance);
 // Its first number, from gpu_caps.driver; 0: not Mesa.
 uint32_t gpu_mesa_version(const char *driver);
 
+// threads.c. Software devices: gives each thread that computes a processor of its own for good,
+// where there are as many as this process may use. Left to itself Linux puts two on one now and
+// then, for a second and more, and while they wait for each other there a pass takes whole time
+// slices. busy: keeps all threads of the device busy for some milliseconds. False: it failed.
+bool gpu_spread_threads(bool (*busy)(void *ctx, struct err *e), void *ctx, struct err *e);
+
 // features.c: what is probed of a device, which of it a struct gpu with caps uses, vkCreateDevice
 // with that asked for (info without features).
 bool gpu_has_extension(VkPhysicalDevice d, const char *name);
