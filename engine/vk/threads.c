@@ -2,7 +2,6 @@
 // names. They are those that computed while it was kept busy.
 #include "engine/vk/gpu.h"
 
-#ifdef __linux__
 #include <dirent.h>
 #include <sched.h>
 #include <stdio.h>
@@ -85,10 +84,3 @@ bool gpu_spread_threads(bool (*busy)(void *ctx, struct err *e), void *ctx, struc
     free(t);
     return ok;
 }
-#else
-bool gpu_spread_threads(bool (*busy)(void *ctx, struct err *e), void *ctx, struct err *e)
-{
-    (void)busy, (void)ctx, (void)e;
-    return true;
-}
-#endif

@@ -1,18 +1,16 @@
 // Threads of this test stand for a driver's: those that work get a processor each.
 #include "engine/vk/gpu.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
-#include <cmocka.h>
-
-#ifdef __linux__
-#include <pthread.h>
-#include <sched.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 enum { MOST = 256 };
 
@@ -106,13 +104,6 @@ static void test_spread(void **state)
     assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
     assert_true(CPU_EQUAL(&all, &after)); // the caller is not bound
 }
-#else
-static void test_spread(void **state)
-{
-    (void)state;
-    skip();
-}
-#endif
 
 static bool fails(void *ctx, struct err *e)
 {
